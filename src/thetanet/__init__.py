@@ -1,0 +1,1 @@
+"""thetanet: one hidden layer, exactly."""
