@@ -1,1 +1,51 @@
-"""thetanet: one hidden layer, exactly."""
+"""thetanet: a network with one hidden layer, exactly.
+
+The public names. What is slow to import (scikit-learn, for the estimator) loads when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from thetanet.network import Activations, error, error_and_gradient, forward
+from thetanet.theta import Theta
+
+if TYPE_CHECKING:
+    from thetanet.data.mnist import load_mnist
+    from thetanet.descent import SGD, Adam, GradientDescent
+    from thetanet.engine.cpu import CPUEngine
+    from thetanet.estimator import ThetaNetClassifier
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "Activations",
+    "Adam",
+    "CPUEngine",
+    "GradientDescent",
+    "Theta",
+    "ThetaNetClassifier",
+    "error",
+    "error_and_gradient",
+    "forward",
+    "load_mnist",
+]
+
+_LAZY = {
+    "Adam": "thetanet.descent",
+    "CPUEngine": "thetanet.engine.cpu",
+    "GradientDescent": "thetanet.descent",
+    "SGD": "thetanet.descent",
+    "ThetaNetClassifier": "thetanet.estimator",
+    "load_mnist": "thetanet.data.mnist",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'thetanet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

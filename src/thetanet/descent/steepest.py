@@ -1,0 +1,58 @@
+"""Steepest descent on whole passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from thetanet.checks import check_number
+from thetanet.descent.objective import Objective, Pass, Vector
+
+
+@dataclass(frozen=True)
+class GradientDescent:
+    """Steepest descent with a backtracking line search (Armijo 1966; Nocedal & Wright 2006, algorithm 3.1).
+
+    Theta <- Theta - rate g, where the rate is halved until E falls by at least
+    `armijo` * rate * |g|^2. The first trial of an iteration is twice the rate that the last one accepted.
+
+    Parameters
+    ----------
+    rate : float
+        First trial of the first iteration.
+    shrink : float in (0, 1)
+        Factor of the rate after a trial that did not fall enough.
+    armijo : float in (0, 1)
+        The share of the fall predicted by the gradient that a step must bring.
+    """
+
+    rate: float = 1.0
+    shrink: float = 0.5
+    armijo: float = 1e-4
+
+    def __post_init__(self) -> None:
+        check_number("rate", self.rate, least=0, above=True)
+        check_number("shrink", self.shrink, least=0, most=np.nextafter(1, 0), above=True)
+        check_number("armijo", self.armijo, least=0, most=np.nextafter(1, 0), above=True)
+
+    def descend(self, objective: Objective, theta: Vector) -> Iterator[Pass]:
+        """Yield one `Pass` for each accepted step; ends where no step along the gradient lowers E."""
+        error, gradient = objective(theta)
+        rate = self.rate
+        while True:
+            slope = float(np.dot(gradient, gradient))
+            passes = 0
+            while True:
+                trial = theta - (rate * gradient).astype(theta.dtype)
+                if slope == 0.0 or np.array_equal(trial, theta):
+                    return  # a stationary point, to the precision of Theta
+                trial_error, trial_gradient = objective(trial)
+                passes += 1
+                if trial_error <= error - self.armijo * rate * slope:
+                    break
+                rate *= self.shrink
+            theta, error, gradient = trial, trial_error, trial_gradient
+            yield Pass(theta, error, rate, passes)
+            rate /= self.shrink

@@ -1,0 +1,118 @@
+"""Mini-batch rules: element-wise, so that any part of Theta can update itself.
+
+A rule is a pure pair of functions. `coefficients(step, rate)` gives the numbers that change from step to
+step; `update(theta, gradient, state, c)` returns the new theta and the new state. `update` is written for
+one element with +, -, *, / and numpy.sqrt alone, so it works as well on arrays and in compiled loops. The
+gradient is the mean over the mini-batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from thetanet.checks import check_number
+from thetanet.descent.schedules import Schedule, resolve_schedule
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent with momentum (Polyak 1964) or Nesterov's momentum (Sutskever et al. 2013).
+
+    v <- momentum v + g;  Theta <- Theta - rate v, or Theta - rate (g + momentum v) for Nesterov.
+
+    Parameters
+    ----------
+    rate : float
+        Peak rate.
+    momentum : float in [0, 1)
+        0 is plain stochastic gradient descent.
+    nesterov : bool
+        Look ahead along the momentum.
+    schedule : str or callable
+        "constant", "warmup-linear", "cosine", or a function of progress in [0, 1).
+    """
+
+    rate: float = 0.5
+    momentum: float = 0.9
+    nesterov: bool = True
+    schedule: str | Schedule = "warmup-linear"
+
+    slots: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        check_number("rate", self.rate, least=0, above=True)
+        check_number("momentum", self.momentum, least=0, most=np.nextafter(1, 0))
+        resolve_schedule(self.schedule)
+
+    def coefficients(self, step: int, rate: float) -> tuple[float, ...]:
+        """Return (momentum, rate of g, rate of v) for this step."""
+        if self.nesterov:
+            return self.momentum, rate, rate * self.momentum
+        return self.momentum, 0.0, rate
+
+    @staticmethod
+    def update(theta: Any, gradient: Any, state: Sequence[Any], c: Sequence[Any]) -> Any:
+        """Return the new theta and (v,)."""
+        v = c[0] * state[0] + gradient
+        return theta - c[1] * gradient - c[2] * v, (v,)
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma & Ba 2015, algorithm 1).
+
+    m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2;
+    Theta <- Theta - rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon).
+
+    The defaults differ from the paper's (rate 0.001, beta2 0.999): sigmoid units learn slowly at those.
+
+    Parameters
+    ----------
+    rate : float
+        Peak rate.
+    beta1, beta2 : float in [0, 1)
+        Decay of the running means of the gradient and of its square.
+    epsilon : float
+        Keeps the division finite.
+    schedule : str or callable
+        "constant", "warmup-linear", "cosine", or a function of progress in [0, 1).
+    """
+
+    rate: float = 0.03
+    beta1: float = 0.9
+    beta2: float = 0.99
+    epsilon: float = 1e-8
+    schedule: str | Schedule = "warmup-linear"
+
+    slots: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        check_number("rate", self.rate, least=0, above=True)
+        check_number("beta1", self.beta1, least=0, most=np.nextafter(1, 0))
+        check_number("beta2", self.beta2, least=0, most=np.nextafter(1, 0))
+        check_number("epsilon", self.epsilon, least=0, above=True)
+        resolve_schedule(self.schedule)
+
+    def coefficients(self, step: int, rate: float) -> tuple[float, ...]:
+        """Return (beta1, 1 - beta1, beta2, 1 - beta2, corrected rate, correction of v, epsilon)."""
+        t = step + 1
+        return (
+            self.beta1,
+            1 - self.beta1,
+            self.beta2,
+            1 - self.beta2,
+            rate / (1 - self.beta1**t),
+            1 / (1 - self.beta2**t),
+            self.epsilon,
+        )
+
+    @staticmethod
+    def update(theta: Any, gradient: Any, state: Sequence[Any], c: Sequence[Any]) -> Any:
+        """Return the new theta and (m, v)."""
+        m = c[0] * state[0] + c[1] * gradient
+        v = c[2] * state[1] + c[3] * gradient * gradient
+        return theta - c[4] * m / (np.sqrt(c[5] * v) + c[6]), (m, v)

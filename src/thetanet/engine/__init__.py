@@ -1,0 +1,104 @@
+"""Engines compute the numbers of network.py fast: on the processor, a cluster, an accelerator.
+
+A contract in three parts. A `Chunk` is what an engine reads, an `Engine` computes sums over chunks,
+a `Stepper` holds Theta and the descent state in whatever layout is quickest while mini-batches pass.
+Engines know arrays and Theta; they know no files, no epochs and no estimator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from numpy.typing import NDArray
+
+from thetanet.theta import Theta
+
+
+class Chunk(Protocol):
+    """Labelled samples in memory, rows are samples (`thetanet.data.arrays.Samples`)."""
+
+    @property
+    def X(self) -> Any: ...  # noqa: D102  array or CSR matrix (M, D_I)
+    @property
+    def L(self) -> NDArray[Any]: ...  # noqa: D102  (M, D_O), or class indices (M,)
+    @property
+    def D_O(self) -> int: ...  # noqa: D102
+    @property
+    def weight(self) -> NDArray[Any] | None: ...  # noqa: D102  (M,)
+    @property
+    def scaling(self) -> Any: ...  # noqa: D102  x -> (x - shift) * factor, with fields of these names
+
+
+class Measure(NamedTuple):
+    """Sums over samples, so those of tiles, files and machines add up.
+
+    `error` is E, `right` the (weighted) number of samples with the right answer, `weight` the sum of weights.
+    """
+
+    error: float
+    right: float
+    weight: float
+
+    def plus(self, other: Measure) -> Measure:
+        """Return the measure of both sets of samples together."""
+        return Measure(self.error + other.error, self.right + other.right, self.weight + other.weight)
+
+
+class Rule(Protocol):
+    """A mini-batch descent rule, as engines see it: element-wise, so any part of Theta can update itself."""
+
+    @property
+    def slots(self) -> int:
+        """How many vectors as long as Theta the rule remembers."""
+
+    def update(self, theta: Any, gradient: Any, state: Sequence[Any], c: Sequence[Any]) -> Any:
+        """Return (new theta, new state) for one element or an array of them; `c` changes from step to step."""
+
+
+class Stepper(Protocol):
+    """Theta on its way down, mini-batch after mini-batch."""
+
+    def run(self, chunk: Chunk, order: NDArray[Any], coefficients: NDArray[Any]) -> Measure:
+        """Take one step for each row of `coefficients`, over consecutive batches of `order`.
+
+        Returns
+        -------
+        Measure
+            Of each batch before its step, summed.
+        """
+
+    def theta(self) -> Theta:
+        """Return a copy of the present Theta."""
+
+    def state(self) -> NDArray[Any]:
+        """Return a copy of the rule's state: shape (slots, size of Theta)."""
+
+
+class Engine(Protocol):
+    """Everything that training and prediction ask for."""
+
+    @property
+    def dtype(self) -> Any:
+        """Floating-point type in which training computes."""
+
+    def error_and_gradient(self, theta: Theta, chunk: Chunk) -> tuple[Measure, Theta]:
+        """Return the sums of E and dE/dTheta over all samples of the chunk."""
+
+    def measure(self, theta: Theta, chunk: Chunk) -> Measure:
+        """Return E and the number of right answers, without the gradient."""
+
+    def stepper(
+        self, theta: Theta, rule: Rule, batch: int, decay: float = 0.0, state: NDArray[Any] | None = None
+    ) -> Stepper:
+        """Begin mini-batch descent at `theta`; `decay` * W is added to the mean gradient (not for biases)."""
+
+    def propagate(self, theta: Theta, X: Any, to: str = "Y") -> NDArray[Any]:
+        """Return Z (M, D_H), A2 or Y (M, D_O) of the rows of X, in Theta's own floating-point type."""
+
+
+def default_engine() -> Engine:
+    """Return this machine's processor, in float32."""
+    from thetanet.engine.cpu import CPUEngine
+
+    return CPUEngine()

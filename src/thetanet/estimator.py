@@ -1,0 +1,385 @@
+"""ThetaNetClassifier: the network as a scikit-learn classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+
+from thetanet.checks import check_number
+from thetanet.data.arrays import Samples
+from thetanet.data.scaling import Scaling
+from thetanet.descent import is_whole_pass, resolve
+from thetanet.engine import Engine, default_engine
+from thetanet.errors import InputError
+from thetanet.labels import Labels
+from thetanet.model_file import Model, load_model, save_model
+from thetanet.training import Progress, Record, pass_over, start, train
+
+_DTYPES = [np.float64, np.float32, np.uint8]  # kept as they are; anything else becomes float64
+_STEPS = 2000  # mini-batch steps that epochs="auto" aims at
+_EPOCHS = 5, 200  # and its least and largest number of epochs; 5 are enough for MNIST
+
+_REMEDIES = {
+    "features, but": "Give the same columns as in fit.",
+    "0 sample(s)": "X is empty: give at least one row.",
+    "with dim ": "In X rows are samples; flatten each sample, e.g. X.reshape(len(X), -1).",
+}
+
+
+def _learns_from_batches(net: ThetaNetClassifier) -> bool:
+    if is_whole_pass(resolve(net.descent)):
+        raise InputError(f"descent={net.descent!r}: partial_fit needs a mini-batch rule, e.g. 'adam'")
+    return True
+
+
+class ThetaNetClassifier(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    ClassifierMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
+    """A classifier with one hidden layer of sigmoid units and sigmoid outputs, trained on cross-entropy.
+
+    Binary, multi-class and multi-label. Takes arrays, pandas and polars frames, and SciPy sparse matrices
+    (which stay sparse). Inputs are scaled for you, and the scaling is folded into Theta(1) at the end, so the
+    fitted network takes raw inputs.
+
+    Parameters
+    ----------
+    hidden : int
+        D_H, the number of hidden units.
+    descent : str or descent method
+        "auto", "gd" (steepest descent on whole passes), "sgd", "adam", or an object such as
+        ``Adam(rate=0.02, schedule="cosine")``.
+    epochs : int or "auto"
+        Passes over the data (for whole-pass methods: iterations); "auto" is 5, and more for data with few
+        mini-batches an epoch.
+    batch : int
+        Samples in a mini-batch (at most all of them).
+    alpha : float
+        L2 penalty alpha/2 (|W1|^2 + |W2|^2), added to E, which is a sum over samples. Biases are free.
+    scaling : {"auto", "pixels", "standard", "maximum", "none"}
+        "auto": uint8 as pixels / 255, sparse by the largest value, other numbers standardised.
+    random_state : int, RandomState or None
+        The same number, data and threads give the same bits.
+    engine : Engine or None
+        Who computes; None is this machine's processor, in float32.
+    verbose : bool
+        Show a progress bar.
+
+    Attributes
+    ----------
+    theta_ : Theta
+        The network, for raw inputs. Its outputs are in the order of `classes_`; two classes share one output.
+    classes_ : array
+        The class labels (for multi-label: 0 .. D_O - 1).
+    history_ : dict of lists
+        One entry an epoch: epoch, samples, seconds, error, accuracy, val_error, val_accuracy, rate
+        (see `thetanet.training.Record`).
+    n_features_in_, feature_names_in_
+        Number of inputs, and their names where X had names.
+
+    Examples
+    --------
+    >>> from thetanet import ThetaNetClassifier
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], ["same", "other", "other", "same"]
+    >>> net = ThetaNetClassifier(hidden=8, random_state=0).fit(X, y)
+    >>> net.predict([[0, 0], [0, 1]]).tolist()
+    ['same', 'other']
+    """
+
+    def __init__(
+        self,
+        hidden: int = 300,
+        descent: Any = "auto",
+        epochs: int | str = "auto",
+        batch: int = 128,
+        alpha: float = 0.0,
+        scaling: str = "auto",
+        random_state: Any = None,
+        engine: Engine | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.hidden = hidden
+        self.descent = descent
+        self.epochs = epochs
+        self.batch = batch
+        self.alpha = alpha
+        self.scaling = scaling
+        self.random_state = random_state
+        self.engine = engine
+        self.verbose = verbose
+
+    # --- training -------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None) -> Self:
+        """Train from a fresh start.
+
+        Parameters
+        ----------
+        X : array, frame or sparse matrix of shape (M, D_I)
+            Rows are samples.
+        y : array of shape (M,), or indicator matrix of shape (M, D_O) for multi-label
+            Labels of any sortable kind.
+        X_val, y_val : optional
+            Data that is measured after each epoch but not learnt from; see `history_`.
+
+        Raises
+        ------
+        ValueError
+            For inputs that cannot be used; the message names the argument and the remedy.
+        """
+        if self.verbose:
+            from thetanet.progress import TrainingProgress
+
+            with TrainingProgress() as display:
+                for record in self.iter_fit(X, y, X_val, y_val, progress=display.advance):
+                    display.epoch(record)
+        else:
+            for _ in self.iter_fit(X, y, X_val, y_val):
+                pass
+        return self
+
+    def iter_fit(
+        self, X: Any, y: Any, X_val: Any = None, y_val: Any = None, progress: Progress | None = None
+    ) -> Iterator[Record]:
+        """Train like `fit`, one epoch at a time: yield a `Record` after each, with the network ready to use.
+
+        Leaving the loop early, by a break or an exception, keeps the network as it is then.
+        `progress(seen, M)` is called about five times a second.
+        """
+        self._check_parameters()
+        engine, method = self._engine(), resolve(self.descent)
+        X = self._inputs(X, y=y, reset=True)
+        labels = Labels.of(y)
+        samples = self._samples(X, y, labels, Scaling.of(X, self.scaling))
+        if (X_val is None) != (y_val is None):
+            raise InputError("X_val and y_val: give both or neither")
+        validation = None
+        if X_val is not None:
+            validation = self._samples(self._inputs(X_val), y_val, labels, samples.scaling)
+        rng = self._generator()
+        batch = min(int(self.batch), samples.M)
+        theta = start(samples, int(self.hidden), rng, engine.dtype)
+        self._begin(labels)
+        records = train(
+            theta,
+            samples,
+            engine=engine,
+            method=method,
+            epochs=self._number_of_epochs(samples.M, batch),
+            batch=batch,
+            rng=rng,
+            alpha=float(self.alpha),
+            validation=validation,
+            progress=progress,
+        )
+        try:
+            for record in records:
+                self._fold(theta, samples)
+                self._remember(record)
+                yield record
+        finally:
+            records.close()  # type: ignore[attr-defined]
+            self._fold(theta, samples)
+
+    @available_if(_learns_from_batches)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
+        """Go once over these samples in mini-batches, from where the last call ended.
+
+        The first call begins a new network and measures the scaling on its samples. The rate is constant,
+        half of the rule's peak.
+
+        Parameters
+        ----------
+        X, y : as for `fit`
+            Samples to learn from.
+        classes : array, optional
+            All labels that will ever come; needed in the first call if its y does not hold them all.
+        """
+        self._check_parameters()
+        engine, rule = self._engine(), resolve(self.descent)
+        ongoing: tuple[Any, ...] | None = getattr(self, "_ongoing", None)
+        X = self._inputs(X, y=y, reset=ongoing is None)
+        if ongoing is None:
+            labels = Labels.of(y, classes)
+            samples = self._samples(X, y, labels, Scaling.of(X, self.scaling))
+            rng = self._generator()
+            theta, state, steps = start(samples, int(self.hidden), rng, engine.dtype), None, 0
+            self._begin(labels)
+        else:
+            theta, state, steps, scaling, rng = ongoing
+            if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+                raise InputError(f"classes={classes!r} differ from those of the first call, {self.classes_}")
+            samples = self._samples(X, y, self._labels, scaling)
+        batch, rate = min(int(self.batch), samples.M), rule.rate / 2
+        stepper = engine.stepper(theta, rule, batch, decay=float(self.alpha) / samples.M, state=state)
+        count = -(-samples.M // batch)
+        coefficients = np.array([rule.coefficients(steps + t, rate) for t in range(count)])
+        measure = pass_over(stepper, samples, batch, rng, coefficients)
+        theta = stepper.theta()
+        self._ongoing: tuple[Any, ...] | None = theta, stepper.state(), steps + count, samples.scaling, rng
+        self._fold(theta, samples)
+        before = self.history_["samples"][-1] if self.history_["samples"] else 0
+        self._remember(
+            Record(
+                epoch=len(self.history_["epoch"]) + 1,
+                samples=before + samples.M,
+                seconds=float("nan"),
+                error=measure.error / measure.weight,
+                accuracy=measure.right / measure.weight,
+                val_error=None,
+                val_accuracy=None,
+                rate=rate,
+            )
+        )
+        return self
+
+    def _check_parameters(self) -> None:
+        check_number("hidden", self.hidden, least=1, whole=True)
+        check_number("batch", self.batch, least=1, whole=True)
+        check_number("alpha", self.alpha, least=0)
+        if self.epochs != "auto":
+            check_number("epochs", self.epochs, least=1, whole=True)
+
+    def _engine(self) -> Engine:
+        return default_engine() if self.engine is None else self.engine
+
+    def _generator(self) -> np.random.Generator:
+        return np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _number_of_epochs(self, M: int, batch: int) -> int:
+        if self.epochs != "auto":
+            return int(self.epochs)
+        least, most = _EPOCHS
+        return int(np.clip(_STEPS // -(-M // batch), least, most))
+
+    def _begin(self, labels: Labels) -> None:
+        self._labels, self.classes_ = labels, labels.classes
+        self._ongoing = None
+        self.history_: dict[str, list[Any]] = {name: [] for name in Record.__dataclass_fields__}
+
+    def _remember(self, record: Record) -> None:
+        for name, value in record.as_dict().items():
+            self.history_[name].append(value)
+
+    def _fold(self, theta: Any, samples: Samples) -> None:
+        # float64 inputs keep a float64 network: a fold of large means must not lose what they distinguish.
+        wide = np.float64 in (theta.dtype, samples.X.dtype)
+        self.theta_ = samples.scaling.fold(theta, np.float64 if wide else np.float32)
+        self._scaling_kind = samples.scaling.kind
+
+    # --- inputs ---------------------------------------------------------------------------------------
+
+    def _inputs(self, X: Any, y: Any = None, reset: bool = False) -> Any:
+        """Return X as an array or CSR matrix, checked by scikit-learn, with our remedies in its errors."""
+        try:
+            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=_DTYPES)
+        except ValueError as problem:
+            remedy = next((cure for sign, cure in _REMEDIES.items() if sign in str(problem)), "")
+            raise (InputError(f"{problem} {remedy}") if remedy else problem) from None
+        if y is not None:
+            check_consistent_length(X, y)
+        return X
+
+    def _samples(self, X: Any, y: Any, labels: Labels, scaling: Scaling) -> Samples:
+        check_consistent_length(X, y)
+        return Samples(X, labels.targets(y), labels.D_O, scaling)
+
+    # --- what the fitted network says -------------------------------------------------------------------
+
+    def _propagate(self, X: Any, to: str) -> NDArray[Any]:
+        check_is_fitted(self, "theta_")
+        return self._engine().propagate(self.theta_, self._inputs(X), to)
+
+    def outputs(self, X: Any) -> NDArray[Any]:
+        """Return Y, the outputs of the network as they are: shape (M, D_O)."""
+        return self._propagate(X, "Y")
+
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """Return A2, the outputs before sigma: shape (M, D_O), or (M,) for two classes."""
+        A2 = self._propagate(X, "A2")
+        return A2[:, 0] if self._labels.binary else A2
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Return probabilities: rows of Y / sum(Y) for classes, Y itself for multi-label."""
+        A2 = self._propagate(X, "A2")
+        return self._labels.probabilities(A2)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the label of each row, or the indicator matrix (M, D_O) for multi-label."""
+        A2 = self._propagate(X, "A2")
+        return self._labels.decide(A2)
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Return Z, the activations of the hidden units: shape (M, D_H)."""
+        Z = self._propagate(X, "Z")
+        return Z.astype(np.float32) if getattr(X, "dtype", None) == np.float32 else Z
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.theta_.D_H)
+
+    # --- files ----------------------------------------------------------------------------------------
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted network to a model file (safetensors; see `thetanet.model_file`)."""
+        check_is_fitted(self, "theta_")
+        names = getattr(self, "feature_names_in_", None)
+        last = {name: values[-1] for name, values in self.history_.items() if values}
+        save_model(
+            path,
+            Model(
+                self.theta_,
+                classes=self.classes_,
+                multilabel=self._labels.multilabel,
+                feature_names=None if names is None else [str(name) for name in names],
+                scaling={"kind": self._scaling_kind, "folded": True},
+                training={
+                    "descent": repr(resolve(self.descent)),
+                    "batch": int(self.batch),
+                    "alpha": float(self.alpha),
+                    "random_state": repr(self.random_state),
+                    **{name: None if value != value else value for name, value in last.items()},
+                },
+            ),
+        )
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Read a model file; the result predicts like the network that was saved.
+
+        Raises
+        ------
+        ModelFileError
+            If the file is damaged, of another kind, or was tampered with.
+        """
+        return cls.from_model(load_model(path))
+
+    @classmethod
+    def from_model(cls, model: Model) -> Self:
+        """Make a fitted classifier around a loaded model."""
+        classes = model.classes
+        if classes is None:
+            classes = np.arange(max(model.theta.D_O, 1 if model.multilabel else 2))
+        net = cls(hidden=model.theta.D_H)
+        net._begin(Labels(classes, model.multilabel))
+        net.theta_, net.n_features_in_ = model.theta, model.theta.D_I
+        net._scaling_kind = str(model.scaling.get("kind", "none"))
+        if model.feature_names is not None:
+            net.feature_names_in_ = np.asarray(model.feature_names, dtype=object)
+        return net
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

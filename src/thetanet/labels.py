@@ -1,0 +1,121 @@
+"""Labels and targets: what y becomes for the network, and what the outputs become for the user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_array, column_or_1d
+
+from thetanet.errors import InputError
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The classes of a problem. Two classes share one output, several have one each.
+
+    Attributes
+    ----------
+    classes : array of shape (n_classes,)
+        Sorted labels; for multi-label 0 .. D_O - 1.
+    multilabel : bool
+        Whether a sample may have several labels, or none.
+    """
+
+    classes: NDArray[Any]
+    multilabel: bool = False
+
+    @classmethod
+    def of(cls, y: Any, classes: Any = None) -> Labels:
+        """Find the classes in y, or take those given.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than two classes.
+        """
+        y = _as_labels(y)
+        if y.ndim == 2:
+            return cls(np.arange(y.shape[1]), multilabel=True)
+        found = np.unique(y if classes is None else np.asarray(classes))
+        if len(found) < 2:
+            raise InputError(
+                f"y has only one class ({found.tolist()}): a classifier needs samples of at least two classes"
+            )
+        return cls(found)
+
+    @property
+    def D_O(self) -> int:
+        """Number of outputs."""
+        return 1 if self.binary else len(self.classes)
+
+    @property
+    def binary(self) -> bool:
+        """Whether two classes share one output, which means the second class."""
+        return not self.multilabel and len(self.classes) == 2
+
+    def targets(self, y: Any) -> NDArray[Any]:
+        """Return class indices (M,) for several classes, else targets (M, D_O).
+
+        Raises
+        ------
+        InputError
+            If y holds a label that is not among the classes, or is of another kind than the classes.
+        """
+        y = _as_labels(y)
+        if self.multilabel or y.ndim == 2:
+            if not self.multilabel or y.ndim != 2 or y.shape[1] != self.D_O:
+                kind = f"multi-label with {self.D_O} columns" if self.multilabel else "one label a sample"
+                raise InputError(f"y has shape {y.shape}, but the network was begun with {kind}")
+            return np.asarray(y.astype(np.uint8))
+        index = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
+        if not np.array_equal(self.classes[index], y):
+            strange = y[self.classes[index] != y][0]
+            raise InputError(f"y contains {strange!r}, which is not among the classes {self.classes.tolist()}")
+        return np.asarray(index[:, None].astype(np.uint8) if self.binary else index)
+
+    def probabilities(self, A2: NDArray[Any]) -> NDArray[Any]:
+        """Return Y / sum(Y) for classes, (1 - Y, Y) for two of them, and Y for multi-label.
+
+        Computed from ln Y, so that rows whose outputs are all tiny still sum to one.
+        """
+        if self.multilabel:
+            return np.asarray(np.exp(_log_sigma(A2)))
+        if self.binary:
+            return np.asarray(np.exp(_log_sigma(np.hstack([-A2, A2]))))
+        logs = _log_sigma(A2)
+        shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+    def decide(self, A2: NDArray[Any]) -> NDArray[Any]:
+        """Return the label of each sample, or the indicator matrix for multi-label."""
+        if self.multilabel:
+            return (A2 > 0).astype(np.int64)
+        if self.binary:
+            return np.asarray(self.classes[(A2[:, 0] > 0).astype(np.intp)])
+        return np.asarray(self.classes[A2.argmax(axis=1)])
+
+
+def _as_labels(y: Any) -> NDArray[Any]:
+    """Return y as a vector of labels, or as an indicator matrix (M, D_O) for multi-label."""
+    if y is None:
+        raise InputError("requires y to be passed, but the target y is None: give one label a sample")
+    if not sparse.issparse(y):
+        assert_all_finite(np.asarray(y), input_name="y")
+    check_classification_targets(y)
+    kind = type_of_target(y, input_name="y", raise_unknown=True)
+    if kind == "multilabel-indicator":
+        dense = y.toarray() if sparse.issparse(y) else y
+        return np.asarray(check_array(dense, dtype=None, input_name="y"))
+    if kind not in ("binary", "multiclass"):
+        raise InputError(f"y is {kind}: give one label a sample, or a matrix of 0 and 1 for multi-label")
+    return np.asarray(column_or_1d(y, warn=True))
+
+
+def _log_sigma(a: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.minimum(a, 0) - np.log1p(np.exp(-np.abs(a))))

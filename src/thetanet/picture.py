@@ -1,0 +1,310 @@
+"""Pictures of handwritten digits: reading them, and bringing them to MNIST's frame.
+
+The frame is LeCun's: bright strokes on 0, the digit's box scaled so that its longer side is 20
+pixels, its centre of mass at the centre of 28x28 pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thetanet.errors import DataFileError, InputError, MissingExtraError
+
+Grey = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+MOST_PIXELS = 50_000_000  # larger pictures are refused before they are decoded
+
+FRAME, BOX, CENTRE = 28, 20, 14.0  # MNIST's centres of mass all round to pixel 14, counted from 0
+_WORKING_SIDE = 512  # a larger picture is averaged down to this before anything else: ample for 28 pixels
+_FAINTEST = 0.05  # strokes weaker than this share of the full range are taken for a blank picture
+_EDGE = 0.08  # a stroke ends where it falls below this share of its full strength
+_FLAT = 0.35  # of the edge shows one and the same grey: there is no light to even out
+_THINNEST, _USUAL = 1.4, 2.2  # widths of strokes in pixels of the frame: thinner ones are thickened
+
+
+def read_picture(path: str | os.PathLike[str]) -> Grey:
+    """Read a PNG, JPEG or any other picture that Pillow knows, as grey levels.
+
+    The camera's orientation mark is obeyed. Transparent parts become white, or black where the
+    strokes are light; where most of the picture is opaque they take its own background's grey.
+    Of an animation the first picture is read.
+
+    Parameters
+    ----------
+    path : path of the file
+
+    Returns
+    -------
+    array of shape (H, W), uint8
+        0 is black, 255 is white.
+
+    Raises
+    ------
+    DataFileError
+        If the file is missing, is not a picture, is truncated or has more than 50 million pixels.
+    MissingExtraError
+        If Pillow is not installed.
+    """
+    try:
+        from PIL import Image, ImageOps, UnidentifiedImageError
+    except ImportError as error:
+        raise MissingExtraError("reading pictures", "picture") from error
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures (we refuse them) and of oddities in marks that we do not use.
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                width, height = image.size
+                if width * height > MOST_PIXELS:
+                    raise DataFileError(_too_large(path, f"{width} x {height} pixels"))
+                return _grey_of(ImageOps.exif_transpose(image))
+    except DataFileError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise DataFileError(_too_large(path, "far too many pixels")) from error
+    except FileNotFoundError as error:
+        raise DataFileError(f"{os.fspath(path)}: there is no such file") from error
+    except UnidentifiedImageError as error:
+        raise DataFileError(
+            f"{os.fspath(path)}: not a picture in any format that Pillow reads; save it as PNG or JPEG"
+        ) from error
+    except Exception as error:  # a broken file can make Pillow's decoders raise nearly anything
+        raise DataFileError(
+            f"{os.fspath(path)}: the picture cannot be read ({error or type(error).__name__}); "
+            "the file is truncated, damaged or not readable: save it again as PNG or JPEG"
+        ) from error
+
+
+def to_mnist_frame(grey: npt.ArrayLike) -> Grey:
+    """Bring a picture of one digit to the frame of MNIST's images.
+
+    Dark strokes on light and light strokes on dark are both understood: the background is what
+    most of the picture's edge shows. Uneven light is evened out, noise and specks are removed,
+    very thin strokes are thickened. An image of MNIST comes back as it is.
+
+    Parameters
+    ----------
+    grey : array of shape (H, W)
+        Grey levels: any whole-number type from 0 to its maximum, floats within 0 to 1 or 0 to
+        255, or booleans.
+
+    Returns
+    -------
+    array of shape (28, 28), uint8
+        Strokes up to 255 on a background of 0.
+
+    Raises
+    ------
+    InputError
+        If the array is not such a picture, or if the picture is blank.
+    """
+    levels = _reduced(_unit_range(grey))
+    relief, spread = _relief(levels)
+    light = float(np.sum(np.square(relief[relief > 4 * spread])))
+    dark = float(np.sum(np.square(relief[relief < -4 * spread])))
+    ink, mask, strength = _strokes(relief if light >= dark else -relief)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    side = max(bottom - top, right - left)
+    ink = _thickened(ink[top:bottom, left:right], mask[top:bottom, left:right], side, strength)
+    height = max(1, round(BOX * (bottom - top) / side))
+    width = max(1, round(BOX * (right - left) / side))
+    box = _resized(ink, height, width)
+    full = float(np.percentile(box[box >= box.max() / 2], 95))
+    if not 0.98 <= full <= 1.0:  # strokes that are white already are left exactly as they are
+        box /= full
+    return _centred(np.clip(np.rint(255 * box), 0, 255).astype(np.uint8))
+
+
+def _too_large(path: str | os.PathLike[str], size: str) -> str:
+    return (
+        f"{os.fspath(path)}: the picture has {size}; at most {MOST_PIXELS // 1_000_000} million are read: "
+        "scale it down first"
+    )
+
+
+def _grey_of(image: Any) -> Grey:
+    """Grey levels of an opened Pillow image, whatever its mode."""
+    if image.mode.startswith(("I", "F")):  # 16 and 32 bits: Pillow's own conversion would clip them
+        deep = np.asarray(image, dtype=np.float64)
+        if not np.isfinite(deep).all():
+            raise ValueError("it holds values that are not numbers")
+        if image.mode == "F":
+            low, high = float(deep.min()), float(deep.max())
+            deep = (deep - low) * (255 / (high - low)) if high > low else np.zeros_like(deep)
+        elif image.mode != "I" or deep.max() > 255:
+            deep = deep / 257
+        return np.asarray(np.clip(np.rint(deep), 0, 255), dtype=np.uint8)
+    if not (image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info):
+        return np.array(image.convert("L"))
+    colours = image.convert("RGBA")
+    alpha = np.asarray(colours.getchannel("A"))
+    grey = np.asarray(colours.convert("RGB").convert("L"))
+    share = float(alpha.mean()) / 255
+    if share in (0.0, 1.0):
+        return np.array(grey) if share else np.full_like(grey, 255)
+    visible = np.bincount(grey.ravel(), weights=alpha.ravel(), minlength=256).cumsum()
+    median = int(np.searchsorted(visible, visible[-1] / 2))
+    # Mostly opaque: a sheet with transparent corners, its median is the paper. Otherwise only the
+    # strokes are visible, and the background must differ from them.
+    ground = float(median) if share > 0.5 else (255.0 if median < 128 else 0.0)
+    opaque = alpha.astype(np.float32) / 255
+    return np.asarray(np.rint(grey * opaque + ground * (1 - opaque)), dtype=np.uint8)
+
+
+def _unit_range(grey: npt.ArrayLike) -> Floats:
+    """Check the picture and map its full range to 0..1."""
+    array = np.asarray(grey)
+    if array.ndim != 2:
+        raise InputError(
+            f"grey has shape {array.shape}: a grey picture has two dimensions, (height, width); "
+            "average the colours first"
+        )
+    if min(array.shape) < 2:
+        raise InputError(f"grey has shape {array.shape}: a picture of a digit needs at least 2 x 2 pixels")
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"grey has dtype {array.dtype}: grey levels are numbers")
+    levels = array.astype(np.float64)
+    if not np.isfinite(levels).all():
+        raise InputError("grey holds NaN or infinity: grey levels are finite numbers")
+    low, high = float(levels.min()), float(levels.max())
+    if low < 0:
+        raise InputError(f"grey goes down to {low:g}: grey levels start at 0")
+    if array.dtype.kind == "b":
+        return levels
+    if array.dtype.kind == "f" or high <= 255:
+        if array.dtype.kind == "f" and high > 255:
+            raise InputError(f"grey goes up to {high:g}: floats are grey levels within 0 to 1 or 0 to 255")
+        return levels if array.dtype.kind == "f" and high <= 1 else levels / 255
+    return levels / max(high, 65535.0)
+
+
+def _averaging(source: int, target: int) -> Floats:
+    """Matrix (target, source) that resizes one axis: area means when reducing, linear otherwise."""
+    scale = source / target
+    if scale >= 1:
+        edges = np.arange(target + 1) * scale
+        pixels = np.arange(source)
+        overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+        weights = np.maximum(overlap, 0)
+    else:
+        places = np.clip((np.arange(target) + 0.5) * scale - 0.5, 0, source - 1)
+        weights = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(source)))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def _resized(levels: Floats, height: int, width: int) -> Floats:
+    return np.asarray(_averaging(levels.shape[0], height) @ levels @ _averaging(levels.shape[1], width).T)
+
+
+def _reduced(levels: Floats, side: int = _WORKING_SIDE) -> Floats:
+    """Average a large picture down to `side` pixels on its longer side."""
+    ratio = side / max(levels.shape)
+    if ratio >= 1:
+        return levels
+    return _resized(levels, max(2, round(levels.shape[0] * ratio)), max(2, round(levels.shape[1] * ratio)))
+
+
+def _spread(residuals: Floats) -> float:
+    """Standard deviation of the background's noise; strokes may fill up to three quarters of the picture."""
+    return float(np.quantile(np.abs(residuals), 0.2)) / 0.2533
+
+
+def _relief(levels: Floats) -> tuple[Floats, float]:
+    """Subtract the background, a quadratic surface of light; also return the noise that is left."""
+    small = _reduced(levels, 96)
+    band = max(1, round(0.04 * min(small.shape)))
+    edge = np.ones(small.shape, dtype=bool)
+    edge[band:-band, band:-band] = False
+    counts = np.bincount(np.rint(255 * small[edge]).astype(np.intp))
+    ground = float(counts.argmax()) / 255
+    flat = np.abs(small[edge] - ground) < 1.5 / 255
+    if flat.mean() > _FLAT:  # drawn, not photographed
+        ground = float(np.median(small[edge][flat]))
+        return levels - ground, _spread(levels - ground)
+    basis, seen = _quadratics(small.shape), small.ravel()
+    # First the edge alone, where the digit hardly is, then every pixel that agrees with that
+    # surface. Weights fall off fast, so that neither strokes nor a dark corner bend the surface.
+    surface = np.array([float(np.median(small[edge])), 0, 0, 0, 0, 0])
+    limit = np.inf
+    for chosen in (edge.ravel(), np.ones(seen.size, dtype=bool)):
+        A, b = basis[chosen], seen[chosen]
+        for _ in range(12):
+            residuals = b - A @ surface
+            scale = min(max(_spread(residuals), 0.01), limit)
+            root = np.exp(-np.square(residuals / (4 * scale)))
+            surface = np.linalg.lstsq(A * root[:, None], b * root, rcond=None)[0]
+        limit = 1.5 * scale
+    relief = levels - (_quadratics(levels.shape) @ surface).reshape(levels.shape)
+    return relief, _spread(relief)
+
+
+def _quadratics(shape: tuple[int, ...]) -> Floats:
+    """Values of 1, u, v, u², uv, v² at every pixel, one row a pixel, u and v from -1 to 1."""
+    u, v = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    return np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=-1).reshape(-1, 6)
+
+
+def _strokes(relief: Floats) -> tuple[Floats, npt.NDArray[np.bool_], float]:
+    """Separate the digit from noise and specks: its ink, where it is, its full strength."""
+    from scipy import ndimage
+
+    seen = relief
+    if max(relief.shape) >= 100 and _spread(relief) > 0.015:  # enough pixels to smooth the noise away
+        seen = ndimage.gaussian_filter(relief, max(1.0, max(relief.shape) / 300))
+    noise = _spread(seen)
+    peak = float(seen.max())
+    if peak < max(_FAINTEST, 5 * noise):
+        raise InputError("the picture is blank: no stroke stands out from its background")
+    bright = seen[seen >= peak / 2]
+    strength = float(np.percentile(bright, 95))
+    mask = seen > max(_EDGE * strength, min(4 * noise, strength / 2))
+    parts, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    numbers = np.arange(1, count + 1)
+    weight = np.asarray(ndimage.sum_labels(seen, parts, numbers))
+    rim = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+    inside = ~np.isin(numbers, rim)
+    keep = weight >= 0.02 * weight.max()
+    if inside.any():  # the table beside the paper, a shadow at the edge
+        keep &= inside | (weight > 10 * weight[inside].max())
+    mask = np.isin(parts, numbers[keep])
+    # Keep the faint fringe of the strokes, one pixel of the frame wide.
+    extent = [int(np.ptp(np.flatnonzero(mask.any(axis=axis)))) + 1 for axis in (0, 1)]
+    near = ndimage.maximum_filter(mask, 2 * max(1, round(max(extent) / BOX)) + 1)
+    return np.where(near, np.maximum(relief, 0), 0.0), mask, strength
+
+
+def _thickened(ink: Floats, mask: npt.NDArray[np.bool_], side: int, strength: float) -> Floats:
+    """Widen strokes that would nearly vanish in the frame, such as those of a fine pen."""
+    from scipy import ndimage
+
+    pixel = side / BOX  # of the frame, in pixels of the picture
+    if pixel < 2:  # too coarse to tell the width
+        return ink
+    depth = ndimage.distance_transform_edt(np.pad(ink > strength / 2, 1))[1:-1, 1:-1]
+    ridge = depth[(depth > 0) & (depth == ndimage.maximum_filter(depth, 3)) & mask]
+    width = (2 * float(np.median(ridge)) - 1 if ridge.size else 1.0) / pixel
+    if width >= _THINNEST:
+        return ink
+    radius = (_USUAL - width) * pixel / 2
+    reach = np.arange(-int(radius), int(radius) + 1)
+    disc = np.hypot(reach[:, None], reach) <= radius
+    return np.asarray(ndimage.grey_dilation(np.pad(ink, reach[-1]), footprint=disc))
+
+
+def _centred(box: Grey) -> Grey:
+    """Place the box into the frame so that its centre of mass falls on the centre."""
+    frame = np.zeros((FRAME, FRAME), dtype=np.uint8)
+    corner = []
+    for axis, length in enumerate(box.shape):
+        along = box.sum(axis=1 - axis, dtype=np.float64)
+        mass = float(along @ np.arange(length)) / float(along.sum())
+        corner.append(min(max(round(CENTRE - mass), 0), FRAME - length))  # no ink may leave the frame
+    frame[corner[0] : corner[0] + box.shape[0], corner[1] : corner[1] + box.shape[1]] = box
+    return frame
