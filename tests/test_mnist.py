@@ -37,8 +37,11 @@ def test_shapes_and_well_known_facts():
     # Mean and deviation of the training pixels, as everybody's normalisation has them.
     assert abs(X_train.mean() / 255 - 0.1307) < 5e-5
     assert abs(X_train.std() / 255 - 0.3081) < 5e-5
-    # An image stands upright: its ink lies within the middle 20 by 20 pixels, so the edge is empty.
-    assert X_train.reshape(-1, 28, 28)[:, 0].max() == 0
+    # The top stroke of the first image, a 5, lies in one row: images are not transposed.
+    assert X_train[0].reshape(28, 28)[5, 12:].tolist() == [
+        *(3, 18, 18, 18, 126, 136, 175, 26, 166, 255, 247, 127),
+        *(0, 0, 0, 0),
+    ]
 
 
 def test_loading_is_quick():

@@ -17,7 +17,7 @@ from thetanet.checks import check_number
 from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.descent import is_whole_pass, resolve
-from thetanet.engine import Engine, default_engine
+from thetanet.engine import Engine, Measure, default_engine
 from thetanet.errors import InputError
 from thetanet.labels import Labels
 from thetanet.model_file import Model, load_model, save_model
@@ -323,6 +323,13 @@ class ThetaNetClassifier(
         """Return Z, the activations of the hidden units: shape (M, D_H)."""
         Z = self._propagate(X, "Z")
         return Z.astype(np.float32) if getattr(X, "dtype", None) == np.float32 else Z
+
+    def measure(self, X: Any, y: Any) -> Measure:
+        """Return E (summed over samples), the number of right answers and the number of samples."""
+        check_is_fitted(self, "theta_")
+        X = self._inputs(X)
+        samples = self._samples(X, y, self._labels, Scaling.identity(X.shape[1]))
+        return self._engine().measure(self.theta_, samples)
 
     @property
     def _n_features_out(self) -> int:

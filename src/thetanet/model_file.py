@@ -34,7 +34,7 @@ _KEYS = {"format", "format_version", "thetanet_version", "sha256", *_JSON_KEYS}
 _LABEL_TYPES = {"str"} | {np.dtype(code).name for code in "?bhiqBHIQefd"}
 # Python objects take up to 25 times the room of their JSON, so the limits keep a hostile header harmless.
 _HEADER_LIMIT = 4 << 20
-_BRACKET_LIMIT, _DEPTH_LIMIT = 100_000, 64
+_VALUE_LIMIT, _DEPTH_LIMIT = 250_000, 64
 _LABEL_LIMIT = 16 << 20  # NumPy gives every text label the room of the longest one
 _DAMAGED = "the file is damaged or incomplete: copy or save it again"
 _FOREIGN = "give a file that was saved by thetanet"
@@ -303,8 +303,8 @@ def _array(classes: Any) -> NDArray[Any]:
 
 def _parse(text: str) -> Any:
     """Parse JSON strictly; whatever is wrong with it raises ValueError."""
-    if text.count("[") + text.count("{") > _BRACKET_LIMIT:
-        raise ValueError("too many lists or objects")
+    if sum(map(text.count, "[{,")) > _VALUE_LIMIT:
+        raise ValueError(f"too many values, over {_VALUE_LIMIT}")
     depth = 0
     # A string may end anywhere, or many unfinished ones would take quadratic time.
     for token in re.finditer(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', text):

@@ -23,7 +23,7 @@ MOST_PIXELS = 50_000_000  # larger pictures are refused before they are decoded
 FRAME, BOX, CENTRE = 28, 20, 14.0  # MNIST's centres of mass all round to pixel 14, counted from 0
 _WORKING_SIDE = 512  # a larger picture is averaged down to this before anything else: ample for 28 pixels
 _FAINTEST = 0.05  # strokes weaker than this share of the full range are taken for a blank picture
-_EDGE = 0.08  # a stroke ends where it falls below this share of its full strength
+_EDGE = 0.25  # a stroke ends where it falls below this share of its full strength
 _FLAT = 0.35  # of the edge shows one and the same grey: there is no light to even out
 _THINNEST, _USUAL = 1.4, 2.2  # widths of strokes in pixels of the frame: thinner ones are thickened
 

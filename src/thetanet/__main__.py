@@ -1,0 +1,5 @@
+"""`python -m thetanet`."""
+
+from thetanet.cli import run
+
+run()

@@ -1,0 +1,243 @@
+"""The command line: parses, calls and shows. What it calls is the Python interface."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import thetanet
+from thetanet.descent import METHODS, resolve
+from thetanet.errors import InputError, ThetanetError
+
+app = typer.Typer(
+    name="thetanet",
+    help="A network with one hidden layer of sigmoid units: train it, measure it, use it, check its gradient.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Method = StrEnum("Method", ["auto", *METHODS])  # type: ignore[misc]
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="An .npz file (X, y, perhaps X_test, y_test) or a folder of IDX files [MNIST]"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text")]
+ModelArgument = Annotated[Path, typer.Argument(help="A file written by `thetanet train`", show_default=False)]
+
+out = Console(highlight=False, soft_wrap=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 fine, 1 a check failed, 2 wrong usage or bad input."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(arguments or ["--help"], prog_name="thetanet", standalone_mode=False)
+    except (ThetanetError, ValueError, OSError) as problem:
+        return _complain(str(problem))
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except Exception as problem:
+        if hasattr(problem, "format_message"):  # the parser's own errors
+            return _complain(f"{problem.format_message()} (see thetanet --help)")
+        raise
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str) -> int:
+    print("thetanet: " + " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version")] = False) -> None:
+    if version:
+        print(thetanet.__version__)
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    data: DataOption = None,
+    hidden: Annotated[int, typer.Option(help="Hidden units, D_H")] = 300,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data [chosen by its size]")] = None,
+    batch: Annotated[int, typer.Option(help="Samples in a mini-batch")] = 128,
+    descent: Annotated[Method, typer.Option(help="Descent method")] = Method.auto,
+    rate: Annotated[float | None, typer.Option(help="Peak rate of descent [the method's own]")] = None,
+    alpha: Annotated[float, typer.Option(help="L2 penalty on weights")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Same seed, same network")] = 0,
+    to: Annotated[Path, typer.Option("--out", help="Where to write the model")] = Path("model.safetensors"),
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for pictures: learning curve, hidden units, confusion")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network and write it to a file."""
+    from thetanet.data.files import load_data
+    from thetanet.estimator import ThetaNetClassifier
+    from thetanet.progress import TrainingProgress
+    from thetanet.report import evaluation
+
+    if not to.absolute().parent.is_dir():
+        raise InputError(f"--out {to}: the folder does not exist; make it first")
+    method = resolve(str(descent), **({} if rate is None else {"rate": rate}))
+    net = ThetaNetClassifier(
+        hidden=hidden, descent=method, epochs=epochs or "auto", batch=batch, alpha=alpha, random_state=seed
+    )
+    dataset = load_data(data)
+    M, D_I = dataset.X.shape
+    if not as_json:
+        out.print(f"{dataset.name}: {M:,} samples of {D_I} inputs; {hidden} hidden units; {method}")
+    stopped = False
+    with TrainingProgress(epochs, Console(stderr=as_json)) as display:
+        records = net.iter_fit(dataset.X, dataset.y, progress=display.advance)
+        try:
+            for record in records:
+                display.epoch(record)
+        except KeyboardInterrupt:  # the network keeps what it has learnt
+            stopped = True
+    net.save(to)
+    seconds = net.history_["seconds"][-1] if net.history_["seconds"] else None
+    report: dict[str, Any] = {
+        "data": dataset.name, "M": M, "D_I": D_I, "D_H": hidden, "D_O": net.theta_.D_O,
+        "descent": repr(method), "seed": seed, "stopped": stopped, "seconds": seconds,
+        "history": net.history_, "model": str(to), "pictures": [],
+    }  # fmt: skip
+    if dataset.X_test is not None:
+        found = evaluation(net, dataset.X_test, dataset.y_test)
+        report |= {"test_accuracy": found.accuracy, "test_error": found.error}
+    if pictures is not None:
+        from thetanet.report import draw_pictures
+
+        report["pictures"] = [str(path) for path in draw_pictures(net, dataset, pictures)]
+    if as_json:
+        print(json.dumps(report))
+        return
+    if stopped:
+        out.print("stopped by Ctrl-C; the network is kept as it was then")
+    if seconds is not None:
+        out.print(f"trained in {seconds:.1f} s")
+    if "test_accuracy" in report:
+        out.print(
+            f"test accuracy {report['test_accuracy']:.2%}  (E per sample {report['test_error']:.4f}, "
+            f"{len(dataset.X_test):,} samples)"  # type: ignore[arg-type]
+        )
+    out.print(f"model: {to}")
+    for path in report["pictures"]:
+        out.print(f"picture: {path}")
+
+
+@app.command()
+def evaluate(
+    model: ModelArgument,
+    data: DataOption = None,
+    worst: Annotated[int, typer.Option(help="How many of the worst mistakes to list")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a model on test data: accuracy, E, confusion matrix, worst mistakes."""
+    from thetanet.data.files import load_data
+    from thetanet.estimator import ThetaNetClassifier
+    from thetanet.report import evaluation
+
+    net = ThetaNetClassifier.load(model)
+    dataset = load_data(data)
+    X, y = (dataset.X, dataset.y) if dataset.X_test is None else (dataset.X_test, dataset.y_test)
+    found = evaluation(net, X, y, worst)
+    if as_json:
+        print(json.dumps({"model": str(model), "data": dataset.name, **found.as_dict()}))
+        return
+    out.print(f"{dataset.name}: {found.samples:,} samples")
+    out.print(f"accuracy {found.accuracy:.2%}   errors {found.mistakes:,}   E per sample {found.error:.4f}")
+    if found.confusion is not None:
+        table = Table(title="confusion (rows: true, columns: predicted)")
+        table.add_column("")
+        for label in found.labels:
+            table.add_column(str(label), justify="right")
+        for label, row in zip(found.labels, found.confusion, strict=True):
+            table.add_row(str(label), *(f"{n:,}" if n else "·" for n in row))
+        out.print(table)
+    if found.worst:
+        table = Table(title="worst mistakes", caption="probability: of the predicted and of the true label")
+        for heading in ("row", "true", "predicted", "probability", "of the true"):
+            table.add_column(heading, justify="right")
+        for mistake in found.worst:
+            table.add_row(
+                str(mistake["row"]), str(mistake["true"]), str(mistake["predicted"]),
+                f"{mistake['probability']:.3f}", f"{mistake['probability_of_true']:.1e}",
+            )  # fmt: skip
+        out.print(table)
+
+
+@app.command()
+def predict(
+    model: ModelArgument,
+    images: Annotated[list[Path], typer.Argument(help="Pictures of one digit each", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a picture shows: one digit, any size, dark on light or light on dark."""
+    import numpy as np
+
+    from thetanet.estimator import ThetaNetClassifier
+    from thetanet.picture import read_picture, to_mnist_frame
+
+    net = ThetaNetClassifier.load(model)
+    if net.theta_.D_I != 784:
+        raise InputError(f"{model}: takes {net.theta_.D_I} inputs; pictures need a network for 28x28 images")
+    frames = []
+    for path in images:
+        try:
+            frames.append(to_mnist_frame(read_picture(path)).ravel())
+        except InputError as problem:
+            raise InputError(f"{path}: {problem}" if str(path) not in str(problem) else str(problem)) from None
+    probabilities = net.predict_proba(np.array(frames))
+    answers = []
+    for path, label, shares in zip(images, net.predict(np.array(frames)), probabilities, strict=True):
+        answers.append({"image": str(path), "label": str(label), "probability": float(shares.max())})
+    if as_json:
+        print(json.dumps(answers))
+        return
+    for answer in answers:
+        out.print(f"{answer['image']}: {answer['label']}  (probability {answer['probability']:.3f})")
+
+
+@app.command()
+def check(
+    cases: Annotated[int, typer.Option(help="Random problems", min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="Of the random problems")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the numeric with the analytic gradient, of the mathematics and of the engine."""
+    from thetanet.gradient_check import PARTS, TOLERANCE, engine_gradient, largest_differences
+
+    network = largest_differences(cases, seed)
+    engine = largest_differences(cases, seed, engine_gradient)
+    passed = max(*network.values(), *engine.values()) < TOLERANCE
+    if as_json:
+        print(json.dumps({"passed": passed, "tolerance": TOLERANCE, "network": network, "engine": engine}))
+    else:
+        table = Table(title=f"largest relative difference, numeric against analytic ({cases} random problems)")
+        table.add_column("")
+        table.add_column("network.py", justify="right")
+        table.add_column("engine (float64)", justify="right")
+        for part in PARTS:
+            table.add_row(part, f"{network[part]:.1e}", f"{engine[part]:.1e}")
+        out.print(table)
+        out.print(f"{'passed' if passed else 'FAILED'}: tolerance {TOLERANCE:.0e}")
+    if not passed:
+        raise typer.Exit(1)
+
+
+def run() -> None:
+    """Entry point of the `thetanet` command."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()
