@@ -6,7 +6,9 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 import tracemalloc
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -442,6 +444,13 @@ def test_mode_and_links(tmp_path):
     assert load_model(path).theta.shape == (2, 2, 2)
 
 
+def size(path):
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # renamed meanwhile
+        return None
+
+
 def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path):
     path = tmp_path / "model"
     script = """
@@ -454,21 +463,33 @@ for i in range(200):
     print(i, flush=True)
 """
     models = [Model(Theta.random(784, 900, 10, seed=s, dtype=np.float32), np.arange(10)) for s in (0, 1)]
-    rng = random.Random(0)
-    for _ in range(8):
+    save_model(path, models[0])
+    full, rng, partial = path.stat().st_size, random.Random(0), Counter()
+    for round in range(12):
         child = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE)
         try:
-            for _ in range(rng.randint(1, 20)):
+            for _ in range(rng.randint(1, 15)):
                 assert child.stdout.readline()
-            # A save takes several milliseconds, so that this falls anywhere within one.
-            with pytest.raises(subprocess.TimeoutExpired):
-                child.wait(rng.uniform(0, 0.05))
+            if round % 3 == 0:  # any moment
+                with pytest.raises(subprocess.TimeoutExpired):
+                    child.wait(rng.uniform(0, 0.03))
+            else:  # a delicate moment: a file is there, but only a part of it; `model` should never be so
+                end = time.monotonic() + 0.3
+                while time.monotonic() < end:
+                    names = os.listdir(tmp_path) if round % 3 == 1 else ["model"]
+                    if any(size(tmp_path / name) not in (None, full) for name in names):
+                        partial[round % 3] += 1
+                        break
         finally:
             child.kill()
             child.wait()
             child.stdout.close()
         assert child.returncode == -signal.SIGKILL
         assert load_model(path) in models
+        for left in tmp_path.glob(".thetanet-*.tmp"):
+            left.unlink()
+    assert partial[1] >= 1  # some kills did hit a half-written file
+    assert partial[2] == 0
     # What a kill may leave behind harms no later save, and is not taken for the model.
     (tmp_path / ".thetanet-0123456789abcdef.tmp").write_bytes(b"half a mod")
     save_model(path, FULL)

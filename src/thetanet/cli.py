@@ -24,10 +24,11 @@ app = typer.Typer(
 )
 
 Method = StrEnum("Method", ["auto", *METHODS])  # type: ignore[misc]
+AUTO = Method("auto")
 
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", help="An .npz file (X, y, perhaps X_test, y_test) or a folder of IDX files [MNIST]"),
+    typer.Option("--data", help="An .npz file (X, y, maybe X_test, y_test) or folder of IDX files [MNIST]"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text")]
 ModelArgument = Annotated[Path, typer.Argument(help="A file written by `thetanet train`", show_default=False)]
@@ -67,9 +68,11 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def train(
     data: DataOption = None,
     hidden: Annotated[int, typer.Option(help="Hidden units, D_H")] = 300,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data [chosen by its size]")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the data [chosen by its size]")
+    ] = None,
     batch: Annotated[int, typer.Option(help="Samples in a mini-batch")] = 128,
-    descent: Annotated[Method, typer.Option(help="Descent method")] = Method.auto,
+    descent: Annotated[Method, typer.Option(help="Descent method")] = AUTO,
     rate: Annotated[float | None, typer.Option(help="Peak rate of descent [the method's own]")] = None,
     alpha: Annotated[float, typer.Option(help="L2 penalty on weights")] = 0.0,
     seed: Annotated[int, typer.Option(help="Same seed, same network")] = 0,
@@ -195,7 +198,9 @@ def predict(
         try:
             frames.append(to_mnist_frame(read_picture(path)).ravel())
         except InputError as problem:
-            raise InputError(f"{path}: {problem}" if str(path) not in str(problem) else str(problem)) from None
+            raise InputError(
+                f"{path}: {problem}" if str(path) not in str(problem) else str(problem)
+            ) from None
     probabilities = net.predict_proba(np.array(frames))
     answers = []
     for path, label, shares in zip(images, net.predict(np.array(frames)), probabilities, strict=True):
@@ -222,7 +227,9 @@ def check(
     if as_json:
         print(json.dumps({"passed": passed, "tolerance": TOLERANCE, "network": network, "engine": engine}))
     else:
-        table = Table(title=f"largest relative difference, numeric against analytic ({cases} random problems)")
+        table = Table(
+            title=f"largest relative difference, numeric against analytic ({cases} random problems)"
+        )
         table.add_column("")
         table.add_column("network.py", justify="right")
         table.add_column("engine (float64)", justify="right")

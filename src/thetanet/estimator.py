@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from os import PathLike
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length
 
 from thetanet.checks import check_number
 from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.descent import is_whole_pass, resolve
-from thetanet.engine import Engine, Measure, default_engine
+from thetanet.engine import Engine
 from thetanet.errors import InputError
+from thetanet.fitted import FittedNetwork
 from thetanet.labels import Labels
-from thetanet.model_file import Model, load_model, save_model
 from thetanet.training import Progress, Record, pass_over, start, train
 
-_DTYPES = [np.float64, np.float32, np.uint8]  # kept as they are; anything else becomes float64
 _STEPS = 2000  # mini-batch steps that epochs="auto" aims at
 _EPOCHS = 5, 200  # and its least and largest number of epochs; 5 are enough for MNIST
-
-_REMEDIES = {
-    "features, but": "Give the same columns as in fit.",
-    "0 sample(s)": "X is empty: give at least one row.",
-    "with dim ": "In X rows are samples; flatten each sample, e.g. X.reshape(len(X), -1).",
-}
 
 
 def _learns_from_batches(net: ThetaNetClassifier) -> bool:
@@ -40,12 +30,7 @@ def _learns_from_batches(net: ThetaNetClassifier) -> bool:
     return True
 
 
-class ThetaNetClassifier(
-    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
-    TransformerMixin,  # type: ignore[misc]
-    ClassifierMixin,  # type: ignore[misc]
-    BaseEstimator,  # type: ignore[misc]
-):
+class ThetaNetClassifier(FittedNetwork):
     """A classifier with one hidden layer of sigmoid units and sigmoid outputs, trained on cross-entropy.
 
     Binary, multi-class and multi-label. Takes arrays, pandas and polars frames, and SciPy sparse matrices
@@ -226,7 +211,7 @@ class ThetaNetClassifier(
         coefficients = np.array([rule.coefficients(steps + t, rate) for t in range(count)])
         measure = pass_over(stepper, samples, batch, rng, coefficients)
         theta = stepper.theta()
-        self._ongoing: tuple[Any, ...] | None = theta, stepper.state(), steps + count, samples.scaling, rng
+        self._ongoing = theta, stepper.state(), steps + count, samples.scaling, rng
         self._fold(theta, samples)
         before = self.history_["samples"][-1] if self.history_["samples"] else 0
         self._remember(
@@ -250,9 +235,6 @@ class ThetaNetClassifier(
         if self.epochs != "auto":
             check_number("epochs", self.epochs, least=1, whole=True)
 
-    def _engine(self) -> Engine:
-        return default_engine() if self.engine is None else self.engine
-
     def _generator(self) -> np.random.Generator:
         return np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
 
@@ -261,11 +243,6 @@ class ThetaNetClassifier(
             return int(self.epochs)
         least, most = _EPOCHS
         return int(np.clip(_STEPS // -(-M // batch), least, most))
-
-    def _begin(self, labels: Labels) -> None:
-        self._labels, self.classes_ = labels, labels.classes
-        self._ongoing = None
-        self.history_: dict[str, list[Any]] = {name: [] for name in Record.__dataclass_fields__}
 
     def _remember(self, record: Record) -> None:
         for name, value in record.as_dict().items():
@@ -277,116 +254,6 @@ class ThetaNetClassifier(
         self.theta_ = samples.scaling.fold(theta, np.float64 if wide else np.float32)
         self._scaling_kind = samples.scaling.kind
 
-    # --- inputs ---------------------------------------------------------------------------------------
-
-    def _inputs(self, X: Any, y: Any = None, reset: bool = False) -> Any:
-        """Return X as an array or CSR matrix, checked by scikit-learn, with our remedies in its errors."""
-        try:
-            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=_DTYPES)
-        except ValueError as problem:
-            remedy = next((cure for sign, cure in _REMEDIES.items() if sign in str(problem)), "")
-            raise (InputError(f"{problem} {remedy}") if remedy else problem) from None
-        if y is not None:
-            check_consistent_length(X, y)
-        return X
-
     def _samples(self, X: Any, y: Any, labels: Labels, scaling: Scaling) -> Samples:
         check_consistent_length(X, y)
         return Samples(X, labels.targets(y), labels.D_O, scaling)
-
-    # --- what the fitted network says -------------------------------------------------------------------
-
-    def _propagate(self, X: Any, to: str) -> NDArray[Any]:
-        check_is_fitted(self, "theta_")
-        return self._engine().propagate(self.theta_, self._inputs(X), to)
-
-    def outputs(self, X: Any) -> NDArray[Any]:
-        """Return Y, the outputs of the network as they are: shape (M, D_O)."""
-        return self._propagate(X, "Y")
-
-    def decision_function(self, X: Any) -> NDArray[Any]:
-        """Return A2, the outputs before sigma: shape (M, D_O), or (M,) for two classes."""
-        A2 = self._propagate(X, "A2")
-        return A2[:, 0] if self._labels.binary else A2
-
-    def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Return probabilities: rows of Y / sum(Y) for classes, Y itself for multi-label."""
-        A2 = self._propagate(X, "A2")
-        return self._labels.probabilities(A2)
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return the label of each row, or the indicator matrix (M, D_O) for multi-label."""
-        A2 = self._propagate(X, "A2")
-        return self._labels.decide(A2)
-
-    def transform(self, X: Any) -> NDArray[Any]:
-        """Return Z, the activations of the hidden units: shape (M, D_H)."""
-        Z = self._propagate(X, "Z")
-        return Z.astype(np.float32) if getattr(X, "dtype", None) == np.float32 else Z
-
-    def measure(self, X: Any, y: Any) -> Measure:
-        """Return E (summed over samples), the number of right answers and the number of samples."""
-        check_is_fitted(self, "theta_")
-        X = self._inputs(X)
-        samples = self._samples(X, y, self._labels, Scaling.identity(X.shape[1]))
-        return self._engine().measure(self.theta_, samples)
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.theta_.D_H)
-
-    # --- files ----------------------------------------------------------------------------------------
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted network to a model file (safetensors; see `thetanet.model_file`)."""
-        check_is_fitted(self, "theta_")
-        names = getattr(self, "feature_names_in_", None)
-        last = {name: values[-1] for name, values in self.history_.items() if values}
-        save_model(
-            path,
-            Model(
-                self.theta_,
-                classes=self.classes_,
-                multilabel=self._labels.multilabel,
-                feature_names=None if names is None else [str(name) for name in names],
-                scaling={"kind": self._scaling_kind, "folded": True},
-                training={
-                    "descent": repr(resolve(self.descent)),
-                    "batch": int(self.batch),
-                    "alpha": float(self.alpha),
-                    "random_state": repr(self.random_state),
-                    **{name: None if value != value else value for name, value in last.items()},
-                },
-            ),
-        )
-
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> Self:
-        """Read a model file; the result predicts like the network that was saved.
-
-        Raises
-        ------
-        ModelFileError
-            If the file is damaged, of another kind, or was tampered with.
-        """
-        return cls.from_model(load_model(path))
-
-    @classmethod
-    def from_model(cls, model: Model) -> Self:
-        """Make a fitted classifier around a loaded model."""
-        classes = model.classes
-        if classes is None:
-            classes = np.arange(max(model.theta.D_O, 1 if model.multilabel else 2))
-        net = cls(hidden=model.theta.D_H)
-        net._begin(Labels(classes, model.multilabel))
-        net.theta_, net.n_features_in_ = model.theta, model.theta.D_I
-        net._scaling_kind = str(model.scaling.get("kind", "none"))
-        if model.feature_names is not None:
-            net.feature_names_in_ = np.asarray(model.feature_names, dtype=object)
-        return net
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.classifier_tags.multi_label = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

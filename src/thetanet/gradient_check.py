@@ -69,7 +69,11 @@ def numeric_gradient(problem: Problem, step: float = 1e-3) -> Theta:
 def engine_gradient(theta: Theta, X: Any, L: Any, sample_weight: Any) -> tuple[float, Theta]:
     """Return what the processor engine computes for the same problem."""
     chunk = Samples(
-        np.ascontiguousarray(X.T), np.ascontiguousarray(L.T), theta.D_O, Scaling.identity(theta.D_I), sample_weight
+        np.ascontiguousarray(X.T),
+        np.ascontiguousarray(L.T),
+        theta.D_O,
+        Scaling.identity(theta.D_I),
+        sample_weight,
     )
     measure, gradient = CPUEngine("float64", tile=5).error_and_gradient(theta, chunk)
     return measure.error, gradient

@@ -76,7 +76,9 @@ class Labels:
         index = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
         if not np.array_equal(self.classes[index], y):
             strange = y[self.classes[index] != y][0]
-            raise InputError(f"y contains {strange!r}, which is not among the classes {self.classes.tolist()}")
+            raise InputError(
+                f"y contains {strange!r}, which is not among the classes {self.classes.tolist()}"
+            )
         return np.asarray(index[:, None].astype(np.uint8) if self.binary else index)
 
     def probabilities(self, A2: NDArray[Any]) -> NDArray[Any]:

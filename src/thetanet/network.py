@@ -10,7 +10,7 @@ Symbols and shapes::
     L (D_O, M)  targets in [0, 1]   A2, Y (D_O, M)  outputs before and after sigma
     Theta(1) (D_I + 1, D_H) = b1 over W1            Theta(2) (D_H + 1, D_O) = b2 over W2
 
-Row 0 of Theta belongs to X_0m = Z_0m = 1. That row of ones is never built: biases are added instead.
+Row 0 of Theta belongs to X_0m = Z_0m = 1; that row of ones is never built.
 """
 
 from __future__ import annotations
@@ -56,13 +56,8 @@ def forward(theta: Theta, X: Array) -> Activations:
     ----------
     theta : Theta
         Its floating-point type is the type of the result.
-    X : array of shape (D_I, M), or (D_I,) for one sample
+    X : array of shape (D_I, M), or (D_I,) for one sample (the result is vectors then)
         Columns are samples. Whole numbers (pixels) are converted as they are, not scaled.
-
-    Returns
-    -------
-    Activations
-        A1, Z, A2, Y; vectors if X is a vector.
 
     Raises
     ------
@@ -78,7 +73,7 @@ def forward(theta: Theta, X: Array) -> Activations:
 def error(theta: Theta, X: Array, L: Array, sample_weight: Array | None = None) -> float:
     """Return E(Theta) = -sum_m w_m sum_k [L_km ln Y_km + (1 - L_km) ln(1 - Y_km)], a sum over samples.
 
-    Parameters and errors raised are those of `error_and_gradient`.
+    Arguments and errors raised are those of `error_and_gradient`.
     """
     X, L, w = _check_samples(theta, X, L, sample_weight)
     return _total(cross_entropy(_propagate(theta, X).A2, L), w)
@@ -102,10 +97,8 @@ def error_and_gradient(
 
     Returns
     -------
-    E : float
-        The error, summed (not averaged) over samples and outputs.
-    gradient : Theta
-        dE/dTheta(1) of shape (D_I + 1, D_H) and dE/dTheta(2) of shape (D_H + 1, D_O).
+    (float, Theta)
+        E, summed (not averaged) over samples and outputs, and its derivatives in the shape of Theta.
 
     Raises
     ------
@@ -141,8 +134,7 @@ def _bias_over_weights(bias: Array, weights: Array) -> Array:
 
 
 def _total(summands: Array, w: Array | None) -> float:
-    # Summed in the library's default precision at least, so that float32 summands near their
-    # largest value cannot overflow in the sum.
+    # In the library's default precision at least: float32 summands must not overflow in the sum.
     xp = namespace(summands)
     if w is not None:
         summands = summands * w
@@ -154,6 +146,5 @@ def _check_samples(
 ) -> tuple[Array, Array, Array | None]:
     X = check_inputs(theta, X)
     L = check_targets(theta, L, X)
-    if X.ndim == 1:
-        X, L = X[:, None], L[:, None]
+    X, L = (X[:, None], L[:, None]) if X.ndim == 1 else (X, L)
     return X, L, None if sample_weight is None else check_weights(theta, sample_weight, X.shape[1])

@@ -17,15 +17,16 @@ from thetanet.errors import DataFileError, InputError, MissingExtraError
 
 Grey = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 MOST_PIXELS = 50_000_000  # larger pictures are refused before they are decoded
 
 FRAME, BOX, CENTRE = 28, 20, 14.0  # MNIST's centres of mass all round to pixel 14, counted from 0
 _WORKING_SIDE = 512  # a larger picture is averaged down to this before anything else: ample for 28 pixels
 _FAINTEST = 0.05  # strokes weaker than this share of the full range are taken for a blank picture
-_EDGE = 0.25  # a stroke ends where it falls below this share of its full strength
+_EDGE = 0.15  # a stroke ends where it falls below this share of its full strength
 _FLAT = 0.35  # of the edge shows one and the same grey: there is no light to even out
-_THINNEST, _USUAL = 1.4, 2.2  # widths of strokes in pixels of the frame: thinner ones are thickened
+_THINNEST, _USUAL = 0.75, 2.2  # widths of strokes in pixels of the frame: thinner ones are thickened
 
 
 def read_picture(path: str | os.PathLike[str]) -> Grey:
@@ -91,7 +92,7 @@ def to_mnist_frame(grey: npt.ArrayLike) -> Grey:
     Parameters
     ----------
     grey : array of shape (H, W)
-        Grey levels: any whole-number type from 0 to its maximum, floats within 0 to 1 or 0 to
+        Grey levels: whole numbers within 0 to 255 or 0 to 65535, floats within 0 to 1 or 0 to
         255, or booleans.
 
     Returns
@@ -108,18 +109,18 @@ def to_mnist_frame(grey: npt.ArrayLike) -> Grey:
     relief, spread = _relief(levels)
     light = float(np.sum(np.square(relief[relief > 4 * spread])))
     dark = float(np.sum(np.square(relief[relief < -4 * spread])))
-    ink, mask, strength = _strokes(relief if light >= dark else -relief)
+    relief = relief if light >= dark else -relief
+    if _framed_already(relief):
+        return _as_bytes(relief)
+    ink, mask, solid = _strokes(relief)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     side = max(bottom - top, right - left)
-    ink = _thickened(ink[top:bottom, left:right], mask[top:bottom, left:right], side, strength)
+    ink = _thickened(ink[top:bottom, left:right], solid[top:bottom, left:right], side / BOX)
     height = max(1, round(BOX * (bottom - top) / side))
     width = max(1, round(BOX * (right - left) / side))
     box = _resized(ink, height, width)
-    full = float(np.percentile(box[box >= box.max() / 2], 95))
-    if not 0.98 <= full <= 1.0:  # strokes that are white already are left exactly as they are
-        box /= full
-    return _centred(np.clip(np.rint(255 * box), 0, 255).astype(np.uint8))
+    return _centred(_as_bytes(box))
 
 
 def _too_large(path: str | os.PathLike[str], size: str) -> str:
@@ -176,13 +177,16 @@ def _unit_range(grey: npt.ArrayLike) -> Floats:
     low, high = float(levels.min()), float(levels.max())
     if low < 0:
         raise InputError(f"grey goes down to {low:g}: grey levels start at 0")
-    if array.dtype.kind == "b":
-        return levels
-    if array.dtype.kind == "f" or high <= 255:
-        if array.dtype.kind == "f" and high > 255:
-            raise InputError(f"grey goes up to {high:g}: floats are grey levels within 0 to 1 or 0 to 255")
-        return levels if array.dtype.kind == "f" and high <= 1 else levels / 255
-    return levels / max(high, 65535.0)
+    top = 255.0 if high <= 255 else 65535.0
+    if array.dtype.kind == "b" or (array.dtype.kind == "f" and high <= 1):
+        top = 1.0
+    elif high > (255 if array.dtype.kind == "f" else top):
+        raise InputError(
+            f"grey goes up to {high:g}: grey levels are floats within 0 to 1 or 0 to 255, "
+            "or whole numbers within 0 to 255 or 0 to 65535"
+        )
+    levels /= top  # in place: a large picture takes much memory
+    return levels
 
 
 def _averaging(source: int, target: int) -> Floats:
@@ -212,13 +216,13 @@ def _reduced(levels: Floats, side: int = _WORKING_SIDE) -> Floats:
 
 
 def _spread(residuals: Floats) -> float:
-    """Standard deviation of the background's noise; strokes may fill up to three quarters of the picture."""
+    """Estimate the background's standard deviation; strokes may fill three quarters of the picture."""
     return float(np.quantile(np.abs(residuals), 0.2)) / 0.2533
 
 
 def _relief(levels: Floats) -> tuple[Floats, float]:
     """Subtract the background, a quadratic surface of light; also return the noise that is left."""
-    small = _reduced(levels, 96)
+    small = _reduced(levels, 64)
     band = max(1, round(0.04 * min(small.shape)))
     edge = np.ones(small.shape, dtype=bool)
     edge[band:-band, band:-band] = False
@@ -235,11 +239,11 @@ def _relief(levels: Floats) -> tuple[Floats, float]:
     limit = np.inf
     for chosen in (edge.ravel(), np.ones(seen.size, dtype=bool)):
         A, b = basis[chosen], seen[chosen]
-        for _ in range(12):
+        for _ in range(8):
             residuals = b - A @ surface
             scale = min(max(_spread(residuals), 0.01), limit)
-            root = np.exp(-np.square(residuals / (4 * scale)))
-            surface = np.linalg.lstsq(A * root[:, None], b * root, rcond=None)[0]
+            weighted = A.T * np.exp(-np.square(residuals / (3 * scale)))
+            surface = np.linalg.solve(weighted @ A + 1e-9 * np.eye(6), weighted @ b)
         limit = 1.5 * scale
     relief = levels - (_quadratics(levels.shape) @ surface).reshape(levels.shape)
     return relief, _spread(relief)
@@ -251,8 +255,8 @@ def _quadratics(shape: tuple[int, ...]) -> Floats:
     return np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=-1).reshape(-1, 6)
 
 
-def _strokes(relief: Floats) -> tuple[Floats, npt.NDArray[np.bool_], float]:
-    """Separate the digit from noise and specks: its ink, where it is, its full strength."""
+def _strokes(relief: Floats) -> tuple[Floats, Mask, Mask]:
+    """Separate the digit from noise and specks: its ink, where it is, where it is at least half as strong."""
     from scipy import ndimage
 
     seen = relief
@@ -277,25 +281,44 @@ def _strokes(relief: Floats) -> tuple[Floats, npt.NDArray[np.bool_], float]:
     # Keep the faint fringe of the strokes, one pixel of the frame wide.
     extent = [int(np.ptp(np.flatnonzero(mask.any(axis=axis)))) + 1 for axis in (0, 1)]
     near = ndimage.maximum_filter(mask, 2 * max(1, round(max(extent) / BOX)) + 1)
-    return np.where(near, np.maximum(relief, 0), 0.0), mask, strength
+    # Noise below 0 stays: the averages that follow cancel it against the noise above.
+    return np.where(near, relief, 0.0), mask, mask & (seen > strength / 2)
 
 
-def _thickened(ink: Floats, mask: npt.NDArray[np.bool_], side: int, strength: float) -> Floats:
-    """Widen strokes that would nearly vanish in the frame, such as those of a fine pen."""
+def _thickened(ink: Floats, solid: Mask, pixel: float) -> Floats:
+    """Widen strokes that would nearly vanish in the frame; `pixel` is a pixel of the frame in the picture."""
     from scipy import ndimage
 
-    pixel = side / BOX  # of the frame, in pixels of the picture
     if pixel < 2:  # too coarse to tell the width
         return ink
-    depth = ndimage.distance_transform_edt(np.pad(ink > strength / 2, 1))[1:-1, 1:-1]
-    ridge = depth[(depth > 0) & (depth == ndimage.maximum_filter(depth, 3)) & mask]
+    depth = ndimage.distance_transform_edt(np.pad(solid, 1))[1:-1, 1:-1]
+    ridge = depth[(depth > 0) & (depth == ndimage.maximum_filter(depth, 3))]
     width = (2 * float(np.median(ridge)) - 1 if ridge.size else 1.0) / pixel
     if width >= _THINNEST:
         return ink
     radius = (_USUAL - width) * pixel / 2
-    reach = np.arange(-int(radius), int(radius) + 1)
-    disc = np.hypot(reach[:, None], reach) <= radius
-    return np.asarray(ndimage.grey_dilation(np.pad(ink, reach[-1]), footprint=disc))
+    distance = ndimage.distance_transform_edt(np.pad(~solid, int(radius) + 1, constant_values=True))
+    return np.asarray(np.clip(radius + 0.5 - distance, 0, 1))
+
+
+def _as_bytes(ink: Floats) -> Grey:
+    """Stretch the ink so that full strokes are white."""
+    full = float(np.percentile(ink[ink >= ink.max() / 2], 95))
+    if not 0.98 <= full <= 1.0:  # strokes that are white already are left exactly as they are
+        ink = ink / full
+    return np.asarray(np.clip(np.rint(255 * ink), 0, 255), dtype=np.uint8)
+
+
+def _framed_already(relief: Floats) -> bool:
+    """Whether this is a clean picture in MNIST's frame: to scale it by 19/20 or so would only blur it."""
+    if relief.shape != (FRAME, FRAME) or relief.min() < -1e-9 or relief.max() < _FAINTEST:
+        return False
+    for axis in (0, 1):
+        along = relief.sum(axis=axis)
+        used = np.flatnonzero(along > 1e-9)
+        if used[-1] - used[0] >= BOX or round(CENTRE - float(along @ np.arange(FRAME)) / float(along.sum())):
+            return False
+    return True
 
 
 def _centred(box: Grey) -> Grey:

@@ -80,7 +80,7 @@ def evaluation(net: ThetaNetClassifier, X: Any, y: Any, worst: int = 10) -> Eval
 
 
 def draw_pictures(net: ThetaNetClassifier, dataset: Dataset, folder: Path) -> list[Path]:
-    """Draw the learning curve, the hidden units (if the inputs are square images), and the confusion matrix."""
+    """Draw the learning curve, the hidden units (if inputs are square images), and the confusion matrix."""
     from thetanet import plots
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ def load_data(path: str | PathLike[str] | None = None) -> Dataset:
     if where.is_dir():
         return Dataset(str(path), *read_idx_directory(where))
     if not where.exists():
-        raise DataFileError(f"{path}: there is no such file or folder; give an .npz file or a folder of IDX files")
+        raise DataFileError(f"{path}: there is no such file or folder; give an .npz file or an IDX folder")
     if where.suffix != ".npz":
         raise DataFileError(f"{path}: the name must end in .npz, or be a folder of IDX files")
     return Dataset(str(path), *_read_npz(where))
@@ -51,12 +51,14 @@ def load_data(path: str | PathLike[str] | None = None) -> Dataset:
 
 def _read_npz(path: Path) -> tuple[Any, Any, Any, Any]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             names = {name.lower(): name for name in file.files}
             found = {name: file[names[name]] for name in ("x", "y", "x_train", "y_train", "x_test", "y_test")
                      if name in names}  # fmt: skip
     except Exception as problem:  # zipfile, zlib, struct, tokenize, ...: NumPy lets each of them through
-        raise DataFileError(f"{path}: cannot be read as .npz ({problem}); write it with numpy.savez") from problem
+        raise DataFileError(
+            f"{path}: cannot be read as .npz ({problem}); write it with numpy.savez"
+        ) from problem
     X, y = found.get("x_train", found.get("x")), found.get("y_train", found.get("y"))
     if X is None or y is None:
         raise DataFileError(
@@ -68,7 +70,7 @@ def _read_npz(path: Path) -> tuple[Any, Any, Any, Any]:
     return _rows(path, X, y), y, None if X_test is None else _rows(path, X_test, y_test), y_test
 
 
-def _rows(path: Path, X: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+def _rows(path: Path, X: Any, y: Any) -> Any:
     if X.ndim < 2 or len(X) != len(y) or len(X) == 0:
         raise DataFileError(
             f"{path}: X has shape {X.shape} and y {y.shape}; X needs one row and y one label for each sample"

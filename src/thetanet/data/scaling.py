@@ -62,7 +62,9 @@ class Scaling:
         if kind == "maximum":
             return cls(kind, _inverse(_largest(X, sparse)))
         if sparse:
-            raise InputError("scaling='standard' would make a sparse X dense: use 'maximum', 'none' or 'auto'")
+            raise InputError(
+                "scaling='standard' would make a sparse X dense: use 'maximum', 'none' or 'auto'"
+            )
         # Standardised by its largest absolute value first, or the squares of very large inputs overflow
         # and those of very small ones vanish.
         unit = _inverse(_largest(X, sparse))
@@ -106,9 +108,7 @@ def _largest(X: Any, sparse: bool) -> NDArray[np.float64]:
     return np.asarray(np.maximum(np.abs(low), np.abs(high)))
 
 
-def _moments(
-    X: NDArray[Any], unit: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _moments(X: NDArray[Any], unit: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of X * unit in two passes over tiles, in float64."""
     tiles = [slice(low, low + 4096) for low in range(0, len(X), 4096)]
     mean = np.sum([(X[t] * unit).sum(axis=0) for t in tiles], axis=0) / len(X)

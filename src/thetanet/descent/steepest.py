@@ -45,12 +45,13 @@ class GradientDescent:
             slope = float(np.dot(gradient, gradient))
             passes = 0
             while True:
+                enough = error - self.armijo * rate * slope
+                if enough >= error:
+                    return  # a stationary point: no fall along the gradient is large enough to be seen in E
                 trial = theta - (rate * gradient).astype(theta.dtype)
-                if slope == 0.0 or np.array_equal(trial, theta):
-                    return  # a stationary point, to the precision of Theta
                 trial_error, trial_gradient = objective(trial)
                 passes += 1
-                if trial_error <= error - self.armijo * rate * slope:
+                if trial_error <= enough:
                     break
                 rate *= self.shrink
             theta, error, gradient = trial, trial_error, trial_gradient

@@ -91,7 +91,7 @@ class Engine(Protocol):
     def stepper(
         self, theta: Theta, rule: Rule, batch: int, decay: float = 0.0, state: NDArray[Any] | None = None
     ) -> Stepper:
-        """Begin mini-batch descent at `theta`; `decay` * W is added to the mean gradient (not for biases)."""
+        """Begin mini-batch descent at `theta`; `decay` * W joins the mean gradient, biases excepted."""
 
     def propagate(self, theta: Theta, X: Any, to: str = "Y") -> NDArray[Any]:
         """Return Z (M, D_H), A2 or Y (M, D_O) of the rows of X, in Theta's own floating-point type."""

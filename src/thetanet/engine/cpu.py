@@ -223,7 +223,11 @@ class _CPUStepper:
     def _update(self, c: list[float]) -> None:
         for low in range(0, self._theta.flat.size, _BLOCK):
             block = slice(low, low + _BLOCK)
-            theta, gradient, state = self._theta.flat[block], self._gradient.flat[block], self._state[:, block]
+            theta, gradient, state = (
+                self._theta.flat[block],
+                self._gradient.flat[block],
+                self._state[:, block],
+            )
             theta[...], new = self._rule.update(theta, gradient, tuple(state), c)
             for slot, value in zip(state, new, strict=True):
                 slot[...] = value

@@ -1,0 +1,56 @@
+# Two commands for a fresh machine: `make demo` and `make test`.
+# Needs Python 3.11 or newer, make, and access to the package registries.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+THREADS ?= 2
+
+.PHONY: demo test lint bench soak clean
+
+demo: $(VENV)/.demo
+	@mkdir -p demo
+	$(BIN)/thetanet train --out demo/model.safetensors --pictures demo
+
+test: lint
+	$(BIN)/python -m pytest -n $(THREADS) -m "not soak"
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+soak: $(VENV)/.soak
+	$(BIN)/python -m pytest -m soak
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/run.py
+
+# Debian keeps `venv` in a package of its own; root can install it, others are told.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "thetanet needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv; } \
+	  || { echo "Python's venv is missing: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Each stamp remembers the pyproject.toml it was installed from.
+$(VENV)/.demo: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[plot,picture]'
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+$(VENV)/.soak: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[test,soak]'
+	@touch $@
+
+$(VENV)/.bench: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[plot,bench]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,152 @@
+"""A fitted network as scikit-learn knows it: what it says about samples, and its files."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+
+from thetanet.data.arrays import Samples
+from thetanet.data.scaling import Scaling
+from thetanet.engine import Engine, Measure, default_engine
+from thetanet.errors import InputError
+from thetanet.labels import Labels
+from thetanet.model_file import Model, load_model, save_model
+from thetanet.theta import Theta
+from thetanet.training import Record
+
+_DTYPES = [np.float64, np.float32, np.uint8]  # kept as they are; anything else becomes float64
+_REMEDIES = {
+    "features, but": "Give the same columns as in fit.",
+    "0 sample(s)": "X is empty: give at least one row.",
+    "with dim ": "In X rows are samples; flatten each sample, e.g. X.reshape(len(X), -1).",
+}
+
+
+class FittedNetwork(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    ClassifierMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
+    """The half of `ThetaNetClassifier` that uses a network; the other half trains it."""
+
+    theta_: Theta
+    engine: Engine | None
+    _ongoing: tuple[Any, ...] | None
+
+    def _engine(self) -> Engine:
+        return default_engine() if self.engine is None else self.engine
+
+    def _begin(self, labels: Labels) -> None:
+        self._labels, self.classes_ = labels, labels.classes
+        self._ongoing = None
+        self.history_: dict[str, list[Any]] = {name: [] for name in Record.__dataclass_fields__}
+
+    def _inputs(self, X: Any, y: Any = None, reset: bool = False) -> Any:
+        """Return X as an array or CSR matrix, checked by scikit-learn, with our remedies in its errors."""
+        try:
+            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=_DTYPES)
+        except ValueError as problem:
+            remedy = next((cure for sign, cure in _REMEDIES.items() if sign in str(problem)), "")
+            raise (InputError(f"{problem} {remedy}") if remedy else problem) from None
+        if y is not None:
+            check_consistent_length(X, y)
+        return X
+
+    def _propagate(self, X: Any, to: str) -> NDArray[Any]:
+        check_is_fitted(self, "theta_")
+        return self._engine().propagate(self.theta_, self._inputs(X), to)
+
+    def outputs(self, X: Any) -> NDArray[Any]:
+        """Return Y, the outputs of the network as they are: shape (M, D_O)."""
+        return self._propagate(X, "Y")
+
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """Return A2, the outputs before sigma: shape (M, D_O), or (M,) for two classes."""
+        A2 = self._propagate(X, "A2")
+        return A2[:, 0] if self._labels.binary else A2
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Return probabilities: rows of Y / sum(Y) for classes, Y itself for multi-label."""
+        A2 = self._propagate(X, "A2")
+        return self._labels.probabilities(A2)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the label of each row, or the indicator matrix (M, D_O) for multi-label."""
+        A2 = self._propagate(X, "A2")
+        return self._labels.decide(A2)
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Return Z, the activations of the hidden units: shape (M, D_H)."""
+        Z = self._propagate(X, "Z")
+        return Z.astype(np.float32) if getattr(X, "dtype", None) == np.float32 else Z
+
+    def measure(self, X: Any, y: Any) -> Measure:
+        """Return E (summed over samples), the number of right answers and the number of samples."""
+        check_is_fitted(self, "theta_")
+        X = self._inputs(X, y=y)
+        targets = self._labels.targets(y)
+        samples = Samples(X, targets, self._labels.D_O, Scaling.identity(X.shape[1]))
+        return self._engine().measure(self.theta_, samples)
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.theta_.D_H)
+
+    # --- files ----------------------------------------------------------------------------------------
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted network to a model file (safetensors; see `thetanet.model_file`)."""
+        check_is_fitted(self, "theta_")
+        names = getattr(self, "feature_names_in_", None)
+        last = {name: values[-1] for name, values in self.history_.items() if values}
+        save_model(
+            path,
+            Model(
+                self.theta_,
+                classes=self.classes_,
+                multilabel=self._labels.multilabel,
+                feature_names=None if names is None else [str(name) for name in names],
+                scaling={"kind": self._scaling_kind, "folded": True},
+                training={
+                    **{name: repr(value) for name, value in self.get_params().items()},
+                    **{name: None if value != value else value for name, value in last.items()},
+                },
+            ),
+        )
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Read a model file; the result predicts like the network that was saved.
+
+        Raises
+        ------
+        ModelFileError
+            If the file is damaged, of another kind, or was tampered with.
+        """
+        return cls.from_model(load_model(path))
+
+    @classmethod
+    def from_model(cls, model: Model) -> Self:
+        """Make a fitted classifier around a loaded model."""
+        classes = model.classes
+        if classes is None:
+            classes = np.arange(max(model.theta.D_O, 1 if model.multilabel else 2))
+        net = cls(hidden=model.theta.D_H)
+        net._begin(Labels(classes, model.multilabel))
+        net.theta_, net.n_features_in_ = model.theta, model.theta.D_I
+        net._scaling_kind = str(model.scaling.get("kind", "none"))
+        if model.feature_names is not None:
+            net.feature_names_in_ = np.asarray(model.feature_names, dtype=object)
+        return net
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,119 @@
+"""The import law of the architecture, read from the source; and that `import thetanet` is quick."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import thetanet
+
+SOURCE = Path(thetanet.__file__).parent
+MODULES = {
+    ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in SOURCE.rglob("*.py")
+}
+
+LEAVES = {"thetanet.errors", "thetanet.checks", "thetanet.theta"}
+MATHEMATICS = LEAVES | {"thetanet.network"}
+
+# package or module -> the thetanet packages and modules that it may import
+LAW = {
+    "thetanet.errors": set(),
+    "thetanet.theta": {"thetanet.errors"},
+    "thetanet.checks": {"thetanet.errors", "thetanet.theta"},
+    "thetanet.network": LEAVES,
+    "thetanet.descent": LEAVES | {"thetanet.descent"},
+    "thetanet.engine": MATHEMATICS | {"thetanet.engine"},
+    "thetanet.data": LEAVES | {"thetanet.data"},
+    "thetanet.training": LEAVES | {"thetanet.engine", "thetanet.descent", "thetanet.data"},
+    "thetanet.model_file": LEAVES,
+    "thetanet.labels": LEAVES,
+    "thetanet.picture": LEAVES,
+    "thetanet.plots": LEAVES,
+}
+
+# library -> the only files that may name it
+ONLY = {
+    "numba": {"engine/kernels.py"},
+    "jax": {"engine/jax.py"},
+    "dask": {"engine/dask.py"},
+    "distributed": {"engine/dask.py"},
+    "onnx": {"export.py"},
+    "matplotlib": {"plots.py"},
+    "PIL": {"picture.py"},
+    "typer": {"cli.py"},
+    "safetensors": set(),  # model_file.py writes the format itself (DECISIONS.md)
+    "torch": set(),
+    "pandas": set(),
+}
+
+
+def imports(path):
+    """Every module that a file imports, anywhere in it, except for type checking alone."""
+    tree = ast.parse(path.read_text())
+    hidden = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: import by absolute names"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else node.module for name in names)
+
+
+def within(module, package):
+    return module == package or module.startswith(package + ".")
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_modules_import_only_what_the_law_allows(module):
+    allowed = next((law for part, law in LAW.items() if within(module, part)), None)
+    if allowed is None:  # the thin shells may import anything but the command line
+        allowed = {"thetanet"}
+    for name in imports(MODULES[module]):
+        if within(name, "thetanet") and name != "thetanet":
+            assert any(within(name, part) for part in allowed), f"{module} must not import {name}"
+        if within(name, "thetanet.cli"):
+            assert module == "thetanet.__main__", f"{module} imports the command line"
+
+
+@pytest.mark.parametrize("library", sorted(ONLY))
+def test_a_library_is_named_where_it_belongs(library):
+    users = {
+        str(path.relative_to(SOURCE))
+        for path in MODULES.values()
+        if any(within(name, library) for name in imports(path))
+    }
+    assert users <= ONLY[library]
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_files_can_be_read_at_one_sitting(module):
+    lines = len(MODULES[module].read_text().splitlines())
+    assert lines <= (150 if module == "thetanet.network" else 350)
+    assert not module.endswith("utils")
+
+
+def test_import_is_light():
+    program = (
+        "import sys, thetanet; heavy = {'sklearn', 'numba', 'scipy', 'pandas', 'matplotlib', 'typer'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_public_names_are_what_they_say():
+    for name in thetanet.__all__:
+        assert getattr(thetanet, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        thetanet.nothing  # noqa: B018
