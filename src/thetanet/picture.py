@@ -220,6 +220,12 @@ def _spread(residuals: Floats) -> float:
     return float(np.quantile(np.abs(residuals), 0.2)) / 0.2533
 
 
+def _noise(relief: Floats) -> float:
+    """Estimate the noise of a picture, also where the digit fills it and only the edge is free."""
+    edge = np.concatenate([relief[0], relief[-1], relief[:, 0], relief[:, -1]])
+    return min(_spread(relief), _spread(edge))
+
+
 def _relief(levels: Floats) -> tuple[Floats, float]:
     """Subtract the background, a quadratic surface of light; also return the noise that is left."""
     small = _reduced(levels, 64)
@@ -231,7 +237,7 @@ def _relief(levels: Floats) -> tuple[Floats, float]:
     flat = np.abs(small[edge] - ground) < 1.5 / 255
     if flat.mean() > _FLAT:  # drawn, not photographed
         ground = float(np.median(small[edge][flat]))
-        return levels - ground, _spread(levels - ground)
+        return levels - ground, _noise(levels - ground)
     basis, seen = _quadratics(small.shape), small.ravel()
     # First the edge alone, where the digit hardly is, then every pixel that agrees with that
     # surface. Weights fall off fast, so that neither strokes nor a dark corner bend the surface.
@@ -246,7 +252,7 @@ def _relief(levels: Floats) -> tuple[Floats, float]:
             surface = np.linalg.solve(weighted @ A + 1e-9 * np.eye(6), weighted @ b)
         limit = 1.5 * scale
     relief = levels - (_quadratics(levels.shape) @ surface).reshape(levels.shape)
-    return relief, _spread(relief)
+    return relief, _noise(relief)
 
 
 def _quadratics(shape: tuple[int, ...]) -> Floats:
@@ -260,9 +266,9 @@ def _strokes(relief: Floats) -> tuple[Floats, Mask, Mask]:
     from scipy import ndimage
 
     seen = relief
-    if max(relief.shape) >= 100 and _spread(relief) > 0.015:  # enough pixels to smooth the noise away
+    if max(relief.shape) >= 100 and _noise(relief) > 0.015:  # enough pixels to smooth the noise away
         seen = ndimage.gaussian_filter(relief, max(1.0, max(relief.shape) / 300))
-    noise = _spread(seen)
+    noise = _noise(seen)
     peak = float(seen.max())
     if peak < max(_FAINTEST, 5 * noise):
         raise InputError("the picture is blank: no stroke stands out from its background")
