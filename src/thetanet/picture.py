@@ -86,8 +86,9 @@ def to_mnist_frame(grey: npt.ArrayLike) -> Grey:
     """Bring a picture of one digit to the frame of MNIST's images.
 
     Dark strokes on light and light strokes on dark are both understood: the background is what
-    most of the picture's edge shows. Uneven light is evened out, noise and specks are removed,
-    very thin strokes are thickened. An image of MNIST comes back as it is.
+    most of the picture's edge shows, so leave some of it around the digit. Uneven light is evened
+    out, noise and specks are removed, very thin strokes are thickened. An image of MNIST comes
+    back as it is.
 
     Parameters
     ----------
