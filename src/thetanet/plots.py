@@ -266,7 +266,7 @@ def _curves(history: Mapping[str, Sequence[float] | None]) -> dict[str, npt.NDAr
     curves = {}
     for name in names:
         values = history.get(name)
-        if values is not None and len(values) > 0:
+        if values is not None and any(v is not None for v in values):
             # Within a list, None stands for an epoch without a measurement.
             curves[name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
     if "error" not in curves:

@@ -70,7 +70,7 @@ class Scaling:
         unit = _inverse(_largest(X, sparse))
         mean, deviation = _moments(X, unit)
         # What is left of a constant input is the rounding of its mean, not a deviation.
-        deviation[deviation <= 1e-7 * np.abs(mean)] = 0.0
+        deviation[deviation <= 1e-12 * np.abs(mean)] = 0.0
         return cls(kind, unit * _inverse(deviation), mean / unit)
 
     def apply(self, X: Any) -> Any:
