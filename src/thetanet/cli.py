@@ -18,7 +18,7 @@ from thetanet.errors import InputError, ThetanetError
 
 app = typer.Typer(
     name="thetanet",
-    help="A network with one hidden layer of sigmoid units: train it, measure it, use it, check its gradient.",
+    help="A network with one hidden layer of sigmoid units: train, measure and use it, check its gradient.",
     add_completion=False,
     rich_markup_mode=None,
 )

@@ -53,7 +53,7 @@ class Rule(Protocol):
         """How many vectors as long as Theta the rule remembers."""
 
     def update(self, theta: Any, gradient: Any, state: Sequence[Any], c: Sequence[Any]) -> Any:
-        """Return (new theta, new state) for one element or an array of them; `c` changes from step to step."""
+        """Return (new theta, new state) of one element or an array of them; `c` changes with the step."""
 
 
 class Stepper(Protocol):
