@@ -37,6 +37,18 @@ def test_folder_of_idx_files(tmp_path):
     assert np.array_equal(data.y, Y)
 
 
+def test_folder_of_npy_files(tmp_path):
+    np.save(tmp_path / "X_train.npy", X)
+    np.save(tmp_path / "y_train.npy", Y)
+    data = load_data(tmp_path)
+    assert isinstance(data.X.base, np.memmap)  # mapped, so that it may be larger than memory
+    assert np.array_equal(data.X, X.reshape(3, 8))
+    assert np.array_equal(data.y, Y)
+    (tmp_path / "y_train.npy").write_bytes(b"no array")
+    with pytest.raises(DataFileError, match=r"y_train.npy: cannot be read as \.npy"):
+        load_data(tmp_path)
+
+
 def broken_npz(path, content):
     if isinstance(content, bytes):
         path.write_bytes(content)
