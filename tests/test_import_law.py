@@ -36,7 +36,7 @@ LAW = {
 
 # library -> the only files that may name it
 ONLY = {
-    "numba": {"engine/kernels.py"},
+    "numba": {f"engine/kernels/{name}.py" for name in ("__init__", "instructions", "loops")},
     "jax": {"engine/jax.py"},
     "dask": {"engine/dask.py"},
     "distributed": {"engine/dask.py"},

@@ -21,7 +21,7 @@ from thetanet.labels import Labels
 from thetanet.training import Progress, Record, pass_over, start, train
 
 _STEPS = 2000  # mini-batch steps that epochs="auto" aims at
-_EPOCHS = 5, 200  # and its least and largest number of epochs; 5 are enough for MNIST
+_EPOCHS = 7, 200  # and its least and largest number of epochs; 7 are enough for MNIST
 
 
 def _learns_from_batches(net: ThetaNetClassifier) -> bool:
@@ -45,7 +45,7 @@ class ThetaNetClassifier(FittedNetwork):
         "auto", "gd" (steepest descent on whole passes), "sgd", "adam", or an object such as
         ``Adam(rate=0.02, schedule="cosine")``.
     epochs : int or "auto"
-        Passes over the data (for whole-pass methods: iterations); "auto" is 5, and more for data with few
+        Passes over the data (for whole-pass methods: iterations); "auto" is 7, and more for data with few
         mini-batches an epoch.
     batch : int
         Samples in a mini-batch (at most all of them).

@@ -66,7 +66,7 @@ def start(samples: Samples, D_H: int, rng: np.random.Generator, dtype: Any) -> T
     targets, so that the first outputs are the targets' means.
     """
     theta = Theta.zeros(samples.D_I, D_H, samples.D_O, dtype)
-    some = samples.scaling.apply(samples.X[: min(samples.M, 10_000)])
+    some = samples.scaling.apply(samples.X[: min(samples.M, 2_000)])
     squares = some.data if not isinstance(some, np.ndarray) else some
     norm = np.sqrt(np.sum(np.square(squares), dtype=np.float64) / some.shape[0])
     theta.W1[...] = rng.standard_normal((samples.D_I, D_H)) * (2 / norm if norm > 0 else 1.0)

@@ -13,7 +13,7 @@ from thetanet.data.scaling import Scaling
 from thetanet.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Samples:
     """M labelled samples in memory. **Rows** are samples here, as data is laid out on disk.
 

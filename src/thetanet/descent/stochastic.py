@@ -82,7 +82,7 @@ class Adam:
         "constant", "warmup-linear", "cosine", or a function of progress in [0, 1).
     """
 
-    rate: float = 0.03
+    rate: float = 0.02
     beta1: float = 0.9
     beta2: float = 0.99
     epsilon: float = 1e-8

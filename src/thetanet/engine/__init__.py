@@ -50,7 +50,7 @@ class Rule(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many vectors as long as Theta the rule remembers."""
+        """How many vectors as long as Theta the rule remembers, at most three."""
 
     def update(self, theta: Any, gradient: Any, state: Sequence[Any], c: Sequence[Any]) -> Any:
         """Return (new theta, new state) of one element or an array of them; `c` changes with the step."""

@@ -1,16 +1,18 @@
-"""The processor engine: NumPy and its BLAS over tiles of samples, in buffers that are made once.
+"""The processor engine: hidden units shared out over threads, zeros skipped, one compiled call for many steps.
 
-Rows are samples here: a tile is B consecutive rows of X, so that memory does not depend on M. The
-equations are those of network.py, transposed; a test proves both equal.
+Training runs in the compiled loops of `kernels` (see there for the design), prediction in NumPy and its BLAS
+over tiles of samples. A test proves both equal to network.py.
 
-BLAS runs on one thread: its own threads wait in spinning barriers, and slow down 25-fold as soon as another
-process wants one of the cores (see DECISIONS.md).
+BLAS runs on one thread at a time: its own threads wait in spinning barriers, and slow down 25-fold as soon as
+another process wants one of the cores (see DECISIONS.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +20,19 @@ from threadpoolctl import ThreadpoolController
 
 from thetanet.checks import check_number
 from thetanet.engine import Chunk, Measure, Rule
+from thetanet.engine.tiles import propagate
 from thetanet.errors import InputError
 from thetanet.theta import Theta
 
-_blas = ThreadpoolController().select(user_api="blas")
-_BLOCK = 16_384  # numbers that a rule updates at a time: its temporaries stay in the first-level caches
+_ENOUGH = 2e6  # floating-point operations in a step from which a second thread is worth its meeting
+_PASS_BATCH = 512  # samples in a tile of a whole pass
+
+
+def available_threads() -> int:
+    """Return the cores that this process may use, or OMP_NUM_THREADS if that is less (as under joblib)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(limit)) if limit.isdigit() and int(limit) > 0 else cores
 
 
 class CPUEngine:
@@ -32,217 +42,142 @@ class CPUEngine:
     ----------
     dtype : "float32" or "float64"
         Floating-point type of training.
+    threads : int, optional
+        None: all cores that this process may use. Small problems use fewer.
+    sparse : bool, optional
+        Whether to skip zeros of dense inputs; None decides by their share.
     tile : int
-        Samples in a tile of a whole pass; the memory of a pass is about 4 * tile * (D_I + 2 D_H) bytes.
+        Samples in a tile of a prediction; its memory is about 4 * tile * (D_I + 2 D_H) bytes.
     """
 
-    def __init__(self, dtype: Any = "float32", tile: int = 1024) -> None:
+    def __init__(
+        self,
+        dtype: Any = "float32",
+        threads: int | None = None,
+        sparse: bool | None = None,
+        tile: int = 1024,
+    ) -> None:
         check_number("tile", tile, least=1, whole=True)
+        if threads is not None:
+            check_number("threads", threads, least=1, whole=True)
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise InputError(f"dtype={dtype!r}: the engine computes in 'float32' or 'float64'")
-        self.tile = int(tile)
+        self.threads, self.sparse, self.tile = threads, sparse, int(tile)
 
     def __repr__(self) -> str:
-        return f"CPUEngine(dtype={self.dtype.name!r}, tile={self.tile})"
+        return f"CPUEngine(dtype={self.dtype.name!r}, threads={self.threads}, sparse={self.sparse})"
 
     def error_and_gradient(self, theta: Theta, chunk: Chunk) -> tuple[Measure, Theta]:
         """Return the sums of E and dE/dTheta over all samples of the chunk."""
-        tile = _Tile(theta.shape, min(self.tile, chunk.X.shape[0]), theta.dtype)
-        part, total = Theta.zeros(*theta.shape, theta.dtype), Theta.zeros(*theta.shape, theta.dtype)
-        measure = Measure(0.0, 0.0, 0.0)
-        with _blas.limit(limits=1):
-            for rows in self._tiles(chunk.X):
-                tile.load(chunk, rows)
-                tile.forward(theta)
-                measure = measure.plus(tile.measure())
-                tile.backward(theta, part)
-                total.flat += part.flat
-        return measure, total
+        batch = min(_PASS_BATCH, chunk.X.shape[0])
+        walk = _CPUStepper(self, theta, _Sum(), batch, 0.0, None, mean=False)
+        measure = walk.run(chunk, np.arange(chunk.X.shape[0]), np.zeros((-(-chunk.X.shape[0] // batch), 1)))
+        return measure, theta.like(walk.state()[0])
 
     def measure(self, theta: Theta, chunk: Chunk) -> Measure:
         """Return E and the number of right answers, without the gradient."""
-        tile = _Tile(theta.shape, min(self.tile, chunk.X.shape[0]), theta.dtype)
-        measure = Measure(0.0, 0.0, 0.0)
-        with _blas.limit(limits=1):
-            for rows in self._tiles(chunk.X):
-                tile.load(chunk, rows)
-                tile.forward(theta)
-                measure = measure.plus(tile.measure())
-        return measure
+        batch = min(_PASS_BATCH, chunk.X.shape[0])
+        walk = _CPUStepper(self, theta, _Sum(), batch, 0.0, None, mean=False, learn=False)
+        return walk.run(chunk, np.arange(chunk.X.shape[0]), np.zeros((-(-chunk.X.shape[0] // batch), 1)))
 
     def stepper(
         self, theta: Theta, rule: Rule, batch: int, decay: float = 0.0, state: NDArray[Any] | None = None
     ) -> _CPUStepper:
         """Begin mini-batch descent at `theta`."""
-        return _CPUStepper(theta.astype(self.dtype).copy(), rule, batch, decay, state)
+        return _CPUStepper(self, theta.astype(self.dtype), rule, batch, decay, state)
 
     def propagate(self, theta: Theta, X: Any, to: str = "Y") -> NDArray[Any]:
-        """Return Z, A2 or Y of the rows of X."""
-        tile = _Tile(theta.shape, min(self.tile, X.shape[0]), theta.dtype)
-        out = np.empty((X.shape[0], theta.D_H if to == "Z" else theta.D_O), theta.dtype)
-        with _blas.limit(limits=1):
-            for rows in self._tiles(X):
-                tile.load_inputs(X, rows)
-                tile.forward(theta)
-                out[rows] = {"Z": tile.Z, "A2": tile.A2, "Y": tile.Y}[to]
-        return out
+        """Return Z, A2 or Y of the rows of X, in Theta's own floating-point type."""
+        return propagate(theta, X, to, self.tile, self.threads or available_threads())
 
-    def _tiles(self, X: Any) -> Iterator[slice]:
-        M = X.shape[0]
-        for low in range(0, M, self.tile):
-            yield slice(low, min(low + self.tile, M))
+    def threads_for(self, theta: Theta, batch: int, inputs: float) -> int:
+        """Return how many threads a step of this size is shared out over."""
+        worth = max(1, int(4 * batch * inputs * theta.D_H // _ENOUGH))
+        return min(self.threads or available_threads(), max(1, theta.D_H // 8), worth)
 
 
-class _Tile:
-    """The buffers of one tile of samples; the arrays named X, Z, A2, Y, L are views of its first B rows."""
+class _Sum:
+    """The rule of a whole pass: remember the sum of the gradients, and leave Theta alone."""
 
-    def __init__(self, shape: tuple[int, int, int], size: int, dtype: Any) -> None:
-        D_I, D_H, D_O = shape
-        self._raw: NDArray[Any] | None = None
-        self._X = np.empty((size, D_I), dtype)
-        self.X: Any = self._X
-        self._hidden = np.empty((2, size, D_H), dtype)
-        self._outputs = np.empty((3, size, D_O), dtype)
-        self.weight: NDArray[Any] | None = None
+    slots = 1
 
-    def load(self, chunk: Chunk, rows: Any) -> None:
-        """Read inputs, targets and weights of these rows (a slice or an array of indices)."""
-        self.load_inputs(chunk.X, rows, chunk.scaling)
-        L = chunk.L[rows]
-        self._one_of_many = L.ndim == 1
-        if self._one_of_many:
-            self.L[...] = 0
-            self.L[np.arange(len(L)), L] = 1
-        else:
-            self.L[...] = L
-        self.weight = None if chunk.weight is None else chunk.weight[rows]
+    @staticmethod
+    def update(theta: Any, gradient: Any, state: Any, c: Any) -> Any:
+        return theta, (state[0] + gradient,)
 
-    def load_inputs(self, X: Any, rows: Any, scaling: Any = None) -> None:
-        """Read and scale the inputs of these rows."""
-        if isinstance(X, np.ndarray):
-            raw = X[rows] if isinstance(rows, slice) else self._gather(X, rows)
-            B = raw.shape[0]
-            self.X = self._X[:B]
-            if scaling is None:
-                np.copyto(self.X, raw, casting="unsafe")
-            elif scaling.shift is None:
-                np.multiply(raw, scaling.factor, out=self.X, casting="unsafe")
-            else:
-                # In float64: the difference of two close numbers must not be taken in float32.
-                np.multiply(raw - scaling.shift, scaling.factor, out=self.X, casting="unsafe")
-        else:
-            some = X[rows].astype(self._X.dtype)
-            if scaling is not None:
-                some.data *= scaling.factor[some.indices].astype(some.dtype)
-            self.X, B = some, some.shape[0]
-        self.Z, self._work = self._hidden[:, :B]
-        self.A2, self.Y, self.L = self._outputs[:, :B]
 
-    def _gather(self, X: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
-        if self._raw is None or self._raw.dtype != X.dtype:
-            self._raw = np.empty(self._X.shape, X.dtype)
-        return np.take(X, rows, axis=0, out=self._raw[: len(rows)], mode="clip")
-
-    def forward(self, theta: Theta) -> None:
-        """Z = sigma(X W1 + b1), A2 = Z W2 + b2, Y = sigma(A2)."""
-        if isinstance(self.X, np.ndarray):
-            np.matmul(self.X, theta.W1, out=self.Z)
-        else:
-            self.Z[...] = self.X @ theta.W1
-        self.Z += theta.b1
-        _sigma(self.Z, out=self.Z)
-        np.matmul(self.Z, theta.W2, out=self.A2)
-        self.A2 += theta.b2
-        _sigma(self.A2, out=self.Y)
-
-    def measure(self) -> Measure:
-        """Return the sum of E and the number of right answers."""
-        summands = np.maximum(self.A2, 0) - self.L * self.A2 + np.log1p(np.exp(-np.abs(self.A2)))
-        if self._one_of_many:
-            right = self.A2.argmax(axis=1) == self.L.argmax(axis=1)
-        else:  # one output, or several labels: every output on its target's side of 1/2
-            right = ((self.A2 > 0) == (self.L > 0.5)).all(axis=1)
-        if self.weight is None:
-            return Measure(float(summands.sum(dtype=np.float64)), float(right.sum()), float(len(right)))
-        w = self.weight
-        return Measure(float(w @ summands.sum(axis=1, dtype=np.float64)), float(w @ right), float(w.sum()))
-
-    def backward(self, theta: Theta, gradient: Theta) -> None:
-        """Write dE/dTheta, equations (6) and (7), into `gradient`; overwrites Y with delta3."""
-        delta3 = np.subtract(self.Y, self.L, out=self.Y)
-        if self.weight is not None:
-            delta3 *= self.weight[:, None]
-        np.matmul(self.Z.T, delta3, out=gradient.W2)
-        delta3.sum(axis=0, out=gradient.b2)
-        delta2 = np.matmul(delta3, theta.W2.T, out=self._work)
-        delta2 *= self.Z
-        np.subtract(1, self.Z, out=self.Z)
-        delta2 *= self.Z
-        if isinstance(self.X, np.ndarray):
-            np.matmul(self.X.T, delta2, out=gradient.W1)
-        else:
-            gradient.W1[...] = self.X.T @ delta2
-        delta2.sum(axis=0, out=gradient.b1)
+_prepared: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 
 class _CPUStepper:
     def __init__(
-        self, theta: Theta, rule: Rule, batch: int, decay: float, state: NDArray[Any] | None
+        self,
+        engine: CPUEngine,
+        theta: Theta,
+        rule: Rule,
+        batch: int,
+        decay: float,
+        state: NDArray[Any] | None,
+        mean: bool = True,
+        learn: bool = True,
     ) -> None:
-        self._theta, self._rule, self._batch, self._decay = theta, rule, batch, decay
-        self._gradient = Theta.zeros(*theta.shape, theta.dtype)
+        # Compiling or loading the loops takes a moment; `import thetanet` and prediction do without them.
+        from thetanet.engine import kernels
+
+        self._engine, self._theta, self._batch, self._decay = engine, theta.copy(), batch, decay
+        self._mean, self._learn = mean, learn
         self._state = np.zeros((rule.slots, theta.flat.size), theta.dtype)
         if state is not None:
             self._state[...] = state
-        self._tile = _Tile(theta.shape, batch, theta.dtype)
+        self._update = kernels.row_update(rule.update, rule.slots, theta.dtype.name)
+        self._lazy = bool(getattr(rule, "lazy", False)) and not decay
+        self._blas = ThreadpoolController().select(user_api="blas")
+        self._chunk: Any = None
+        self._walk: Any = None
+        self._pool: ThreadPoolExecutor | None = None
 
     def run(self, chunk: Chunk, order: NDArray[Any], coefficients: NDArray[Any]) -> Measure:
         """Take one step for each row of `coefficients`, over consecutive batches of `order`."""
-        with _blas.limit(limits=1):
-            return self._run(chunk, order, coefficients)
+        if self._chunk is not chunk:
+            self._turn_to(chunk)
+        with self._blas.limit(limits=1):
+            measure: Measure = self._walk.run(order, coefficients, self._decay, self._mean, self._learn)
+        return measure
 
-    def _run(self, chunk: Chunk, order: NDArray[Any], coefficients: NDArray[Any]) -> Measure:
-        theta, gradient, tile = self._theta, self._gradient, self._tile
-        total = Measure(0.0, 0.0, 0.0)
-        for step, c in enumerate(coefficients.tolist()):
-            tile.load(chunk, order[step * self._batch : (step + 1) * self._batch])
-            tile.forward(theta)
-            measure = tile.measure()
-            total = total.plus(measure)
-            if measure.weight == 0:
-                continue  # all weights of the batch are zero: there is nothing to learn from it
-            tile.backward(theta, gradient)
-            gradient.flat *= 1 / measure.weight
-            if self._decay:
-                gradient.W1[...] += self._decay * theta.W1
-                gradient.W2[...] += self._decay * theta.W2
-            self._update(c)
-        return total
+    def _turn_to(self, chunk: Chunk) -> None:
+        from thetanet.engine import kernels, shards
 
-    def _update(self, c: list[float]) -> None:
-        for low in range(0, self._theta.flat.size, _BLOCK):
-            block = slice(low, low + _BLOCK)
-            theta, gradient, state = (
-                self._theta.flat[block],
-                self._gradient.flat[block],
-                self._state[:, block],
-            )
-            theta[...], new = self._rule.update(theta, gradient, tuple(state), c)
-            for slot, value in zip(state, new, strict=True):
-                slot[...] = value
+        self._collect()
+        dtype = self._theta.dtype
+        kept = _prepared.setdefault(chunk, {})
+        key = (dtype.name, bool(self._decay), self._engine.sparse)
+        if key not in kept:
+            kept[key] = shards.Prepared(chunk, dtype, bool(self._decay), self._engine.sparse)
+        prepared, inputs = kept[key], kept[key].lit
+        if self._state.any() and len(inputs) < self._theta.D_I and self._learn:
+            # Inputs that are never lit here, but were before, still move by what the rule remembers.
+            prepared = shards.Prepared(chunk, dtype, True, self._engine.sparse)
+        density = prepared.density if prepared.sparse else 1.0
+        threads = self._engine.threads_for(self._theta, self._batch, density * len(prepared.lit))
+        widest = kernels.VECTORS * kernels.BYTES // dtype.itemsize if prepared.sparse else 4096
+        held = shards.Shards(self._theta, self._state, prepared.lit, threads, widest)
+        if threads > 1 and self._pool is None:
+            self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="thetanet")
+        lazy = self._lazy and prepared.sparse
+        self._walk = shards.Walk(held, prepared, self._batch, self._update.address, lazy, self._pool)
+        self._chunk = chunk
+
+    def _collect(self) -> None:
+        if self._walk is not None:
+            self._walk.shards.collect()
 
     def theta(self) -> Theta:
+        """Return a copy of the present Theta."""
+        self._collect()
         return self._theta.copy()
 
     def state(self) -> NDArray[Any]:
+        """Return a copy of what the rule remembers: (slots, size of Theta)."""
+        self._collect()
         return self._state.copy()
-
-
-def _sigma(a: NDArray[Any], out: NDArray[Any]) -> None:
-    """1 / (1 + exp(-a)) in place; exp may overflow to infinity, whose inverse is the right zero."""
-    with np.errstate(over="ignore"):
-        np.negative(a, out=out)
-        np.exp(out, out=out)
-        out += 1
-        np.reciprocal(out, out=out)

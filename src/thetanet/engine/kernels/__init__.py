@@ -1,0 +1,97 @@
+"""Compiled loops: mini-batch steps over a shard of the hidden units, one call for many steps.
+
+Each thread calls `steps` with its own blocks of hidden units. A block of W units lies together in memory,
+row by row: the bias row b1, the rows of W1 (only inputs that are ever lit), then W2 transposed, (D_O, W).
+Threads meet once a step, to add up A2. What they share is written alternately into two buffers, so that a
+thread that is one step ahead never overwrites what another still reads.
+
+numba is named in this folder only. Calls release the GIL.
+
+Compilations are kept on disk by numba, which finds them by the time stamp of one source file. That is not
+enough: a changed function in another file, or a release whose files carry the time stamp of the last one,
+would run old code. So what is cached is a closure over a fingerprint of all sources of this folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401  the BLAS that numba's `np.dot` calls must be there to be limited
+from numba import carray, cfunc, njit, types
+from numba.extending import register_jitable
+
+from thetanet.engine.kernels import loops
+from thetanet.engine.kernels.instructions import BYTES, VECTORS, shifted
+
+__all__ = ["BYTES", "COEFFICIENTS", "VECTORS", "compress", "row_update", "steps"]
+
+COEFFICIENTS = 8  # the most numbers that a rule may change from step to step
+
+_SOURCES = hashlib.sha256(
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+).hexdigest()
+_steps, _compress = loops.steps, loops.compress
+
+
+def _cached(fingerprint: str) -> tuple[Any, Any]:
+    options = {"nogil": True, "cache": True, "error_model": "numpy"}
+
+    @njit(**options)  # type: ignore[untyped-decorator]
+    def steps(*arguments):  # type: ignore[no-untyped-def]
+        fingerprint  # noqa: B018
+        return _steps(*arguments)
+
+    @njit(**options)  # type: ignore[untyped-decorator]
+    def compress(*arguments):  # type: ignore[no-untyped-def]
+        fingerprint  # noqa: B018
+        return _compress(*arguments)
+
+    return steps, compress
+
+
+steps, compress = _cached(_SOURCES)
+
+
+@cache
+def row_update(update: Any, slots: int, dtype: str) -> Any:
+    """Compile the `update` of a rule to a C function over n parameters in a row.
+
+    Its `address` is what `steps` takes. A changed rule has another fingerprint, and is compiled anew.
+    """
+    code = update.__code__
+    described = repr((_SOURCES, code.co_code, code.co_consts, code.co_names, code.co_varnames)).encode()
+    return _row_update(register_jitable(update), slots, hashlib.sha256(described).hexdigest(), dtype)
+
+
+def _row_update(update: Any, slots: int, fingerprint: str, dtype: str) -> Any:
+    number = getattr(types, dtype)
+    pointer = types.CPointer(number)
+    signature = types.void(pointer, pointer, pointer, pointer, types.int64, types.int64)
+    options = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+
+    def body(theta, gradient, state, c, n, stride):  # type: ignore[no-untyped-def]
+        fingerprint  # noqa: B018
+        p, g = carray(theta, n), carray(gradient, n)
+        k = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
+        if slots == 0:
+            for i in range(n):
+                p[i], _ = update(p[i], g[i], (), k)
+        elif slots == 1:
+            s = carray(state, n)
+            for i in range(n):
+                p[i], (s[i],) = update(p[i], g[i], (s[i],), k)
+        elif slots == 2:
+            s, r = carray(state, n), carray(shifted(state, stride), n)
+            for i in range(n):
+                p[i], (s[i], r[i]) = update(p[i], g[i], (s[i], r[i]), k)
+        else:
+            s, r = carray(state, n), carray(shifted(state, stride), n)
+            q = carray(shifted(state, 2 * stride), n)
+            for i in range(n):
+                p[i], (s[i], r[i], q[i]) = update(p[i], g[i], (s[i], r[i], q[i]), k)
+
+    return cfunc(signature, **options)(body)

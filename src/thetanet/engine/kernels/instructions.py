@@ -1,0 +1,236 @@
+"""Instructions that numba does not have: written for LLVM, inlined into the loops.
+
+Vectors are 256 bits wide. All arrays are passed whole, with an offset, so that no view is made in a loop.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+VECTORS = 12  # registers of sums in `gather`: a block of hidden units is at most 12 vectors wide
+BYTES = 32
+
+
+def _pointer(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> Any:
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [offset])
+
+
+@intrinsic
+def gather(typingctx, out, out_at, rows, rows_at, W, index, value, at, n):  # type: ignore[no-untyped-def]
+    """out[out_at:][:W] += sum over k < n of value[at + k] * rows[rows_at + index[at + k] * W:][:W].
+
+    The one loop that everything with zeros in it is made of. The sums stay in registers.
+    """
+    signature = types.void(out, out_at, rows, rows_at, W, index, value, at, n)
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        kinds = signature.args
+        i64 = ir.IntType(64)
+        out, out_at, rows, rows_at, W, index, value, at, n = (
+            builder.sext(x, i64) if isinstance(x.type, ir.IntType) and x.type.width < 64 else x
+            for x in arguments
+        )
+        size = context.get_abi_sizeof(context.get_data_type(kinds[0].dtype))
+        number, lanes = context.get_value_type(kinds[0].dtype), BYTES // size
+        vector = ir.VectorType(number, lanes)
+        target = _pointer(context, builder, kinds[0], out, out_at)
+        base = _pointer(context, builder, kinds[2], rows, rows_at)
+        indices = _pointer(context, builder, kinds[5], index, at)
+        values = _pointer(context, builder, kinds[6], value, at)
+        fast = ("contract", "reassoc", "nsz")
+
+        def vectors_at(pointer: Any) -> Any:
+            return builder.bitcast(pointer, vector.as_pointer())
+
+        def load(pointer: Any, v: int) -> Any:
+            one = builder.load(builder.gep(pointer, [ir.Constant(i64, v)]))
+            one.align = size
+            return one
+
+        def element(k: Any) -> tuple[Any, Any]:
+            i = builder.load(builder.gep(indices, [k]))
+            if i.type.width < 64:
+                i = builder.zext(i, i64) if not kinds[5].dtype.signed else builder.sext(i, i64)
+            x = builder.load(builder.gep(values, [k]))
+            if isinstance(x.type, ir.IntType):
+                x = builder.uitofp(x, number)
+            one = builder.insert_element(ir.Constant(vector, ir.Undefined), x, ir.Constant(ir.IntType(32), 0))
+            many = builder.shuffle_vector(
+                one, one, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+            )
+            return vectors_at(builder.gep(base, [builder.mul(i, W)])), many
+
+        done = builder.append_basic_block("done")
+        count = builder.sdiv(W, ir.Constant(i64, lanes))
+        switch = builder.switch(count, done)
+        for nv in range(1, VECTORS + 1):
+            entry = builder.append_basic_block(f"width{nv}")
+            switch.add_case(ir.Constant(i64, nv), entry)
+            builder.position_at_end(entry)
+            sums = [load(vectors_at(target), v) for v in range(nv)]
+            # Narrow blocks need several independent chains of sums to hide the latency of an addition.
+            chains = 4 if nv <= 2 else 2 if nv <= 5 else 1
+            zero = ir.Constant(vector, [0.0] * lanes)
+            start, many = ir.Constant(i64, 0), builder.sub(n, builder.srem(n, ir.Constant(i64, chains)))
+            state = sums + [zero] * (nv * (chains - 1))
+            for stride, end in ((chains, many), (1, n)) if chains > 1 else ((1, n),):
+                before = builder.block
+                head, body, leave = (builder.append_basic_block(b) for b in ("head", "body", "leave"))
+                builder.branch(head)
+                builder.position_at_end(head)
+                k = builder.phi(i64)
+                k.add_incoming(start, before)
+                phis = []
+                for s in state:
+                    phi = builder.phi(vector)
+                    phi.add_incoming(s, before)
+                    phis.append(phi)
+                builder.cbranch(builder.icmp_signed("<", k, end), body, leave)
+                builder.position_at_end(body)
+                new = list(phis)
+                for c in range(stride):
+                    pointer, x = element(builder.add(k, ir.Constant(i64, c)))
+                    for v in range(nv):
+                        product = builder.fmul(x, load(pointer, v), flags=fast)
+                        new[c * nv + v] = builder.fadd(new[c * nv + v], product, flags=fast)
+                k.add_incoming(builder.add(k, ir.Constant(i64, stride)), builder.block)
+                for phi, s in zip(phis, new, strict=True):
+                    phi.add_incoming(s, builder.block)
+                builder.branch(head)
+                builder.position_at_end(leave)
+                state, start = list(phis), k
+            for v in range(nv):
+                total = state[v]
+                for c in range(1, chains):
+                    total = builder.fadd(total, state[c * nv + v], flags=fast)
+                store = builder.store(total, builder.gep(vectors_at(target), [ir.Constant(i64, v)]))
+                store.align = size
+            builder.branch(done)
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def call(typingctx, update, theta, theta_at, gradient, n, state, state_at, stride, c, c_at):  # type: ignore[no-untyped-def]
+    """Call the compiled rule at address `update` for n parameters; slots of state are `stride` apart."""
+    signature = types.void(update, theta, theta_at, gradient, n, state, state_at, stride, c, c_at)
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        kinds = signature.args
+        update, theta, theta_at, gradient, n, state, state_at, stride, c, c_at = arguments
+        pointers = [
+            _pointer(context, builder, kinds[1], theta, theta_at),
+            _pointer(context, builder, kinds[3], gradient, ir.Constant(ir.IntType(64), 0)),
+            _pointer(context, builder, kinds[5], state, state_at),
+            _pointer(context, builder, kinds[8], c, c_at),
+        ]
+        i64 = ir.IntType(64)
+        kind = ir.FunctionType(ir.VoidType(), [p.type for p in pointers] + [i64, i64])
+        function = builder.inttoptr(update, kind.as_pointer())
+        builder.call(function, [*pointers, n, stride])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def arrive(typingctx, meet):  # type: ignore[no-untyped-def]
+    """Add one to meet[0], atomically."""
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        zero = ir.Constant(ir.IntType(64), 0)
+        pointer = _pointer(context, builder, signature.args[0], arguments[0], zero)
+        builder.atomic_rmw("add", pointer, ir.Constant(ir.IntType(64), 1), "seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(meet), codegen
+
+
+@intrinsic
+def arrived(typingctx, meet):  # type: ignore[no-untyped-def]
+    """Return meet[0], read atomically."""
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        zero = ir.Constant(ir.IntType(64), 0)
+        pointer = _pointer(context, builder, signature.args[0], arguments[0], zero)
+        return builder.load_atomic(pointer, "seq_cst", 8)
+
+    return types.int64(meet), codegen
+
+
+@intrinsic
+def shifted(typingctx, pointer, n):  # type: ignore[no-untyped-def]
+    """Return pointer + n."""
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, n), codegen
+
+
+# Polynomials for exp(r), |r| <= ln(2) / 2, after 1 + r: Cephes' for float32 (1e-7), Taylor's for float64 (1e-16).
+_EXP: dict[int, Any] = {
+    32: {
+        "largest": 87.0,
+        "magic": 1.5 * 2**23,
+        "ln2": (0.693359375, -2.12194440e-4),
+        "p": (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5),
+        "exponent": (127, 23),
+    },
+    64: {
+        "largest": 708.0,
+        "magic": 1.5 * 2**52,
+        "ln2": (0.693145751953125, 1.42860682030941723212e-6),
+        "p": tuple(1 / math.factorial(n) for n in range(13, 1, -1)),
+        "exponent": (1023, 52),
+    },
+}  # fmt: skip
+
+
+@intrinsic
+def exp_minus(typingctx, a):  # type: ignore[no-untyped-def]
+    """exp(-a) for a >= 0, as 2^k times a polynomial: no branch, no call, so that loops over it are vectorised.
+
+    Written as instructions because fast-math flags of the caller would be put on any other form, and adding
+    and taking away `magic`, which rounds to a whole number, must not be simplified.
+    """
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        bits = 32 if signature.args[0] == types.float32 else 64
+        table, kind, whole = _EXP[bits], arguments[0].type, ir.IntType(bits)
+
+        def number(x: float) -> Any:
+            return ir.Constant(kind, float(np.float32(x)) if bits == 32 else x)
+
+        def plus(x: Any, y: Any) -> Any:
+            return builder.fadd(x, y, flags=("contract",))
+
+        def times(x: Any, y: Any) -> Any:
+            return builder.fmul(x, y, flags=("contract",))
+
+        (a,) = arguments
+        small = builder.fcmp_ordered("<", a, number(table["largest"]))
+        x = builder.fsub(number(0.0), builder.select(small, a, number(table["largest"])), flags=("contract",))
+        z = plus(times(x, number(1 / math.log(2))), number(table["magic"]))
+        k = plus(z, number(-table["magic"]))
+        high, low = table["ln2"]
+        r = plus(plus(x, times(k, number(-high))), times(k, number(-low)))
+        p = number(table["p"][0])
+        for coefficient in table["p"][1:]:
+            p = plus(times(p, r), number(coefficient))
+        p = plus(plus(times(times(p, r), r), r), number(1.0))
+        bias, mantissa = table["exponent"]
+        power = builder.shl(
+            builder.add(builder.bitcast(z, whole), ir.Constant(whole, bias)), ir.Constant(whole, mantissa)
+        )
+        return times(p, builder.bitcast(power, kind))
+
+    return a(a), codegen

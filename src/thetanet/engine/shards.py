@@ -1,0 +1,237 @@
+"""From data and Theta to what the compiled loops read, and back.
+
+`Prepared` is a chunk of samples as non-zeros or as a dense array; `Shards` holds Theta and the descent state cut
+into blocks of hidden units, some for each thread.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thetanet.engine import Chunk, Measure, kernels
+from thetanet.theta import Theta
+
+DENSITY = 0.3  # share of non-zeros above which the dense products are quicker (measured, see DECISIONS.md)
+
+
+class Prepared:
+    """Samples as the loops read them.
+
+    Parameters
+    ----------
+    chunk : Chunk
+        The samples.
+    dtype : floating-point type
+        Of the values where they are not kept as uint8.
+    whole : bool
+        Keep inputs that are never lit (a penalty moves their weights too).
+    sparse : bool, optional
+        Whether to skip zeros; None decides by the share of non-zeros.
+    """
+
+    def __init__(self, chunk: Chunk, dtype: Any, whole: bool = False, sparse: bool | None = None) -> None:
+        X, scaling = chunk.X, chunk.scaling
+        self.M, D_I = X.shape
+        self.dtype = np.dtype(dtype)
+        dense = isinstance(X, np.ndarray)
+        shifted = scaling.shift is not None
+        counts = np.zeros(D_I, np.int64) if shifted else _non_zeros(X)
+        self.lit = np.arange(D_I) if whole or shifted else np.flatnonzero(counts)
+        self.density = 1.0 if shifted else counts.sum() / max(1, self.M * len(self.lit))
+        skip = self.density < DENSITY if sparse is None else sparse
+        self.sparse = (not dense) or (skip and not shifted)
+        self.scale = 1.0
+        self.X, self.column, self.value = (
+            np.zeros((0, D_I), X.dtype),
+            np.zeros(0, np.uint16),
+            np.zeros(0, dtype),
+        )
+        self.at = np.zeros((self.M, 1), np.int64)
+        self.shift = np.zeros(len(self.lit)) if not shifted else scaling.shift[self.lit]
+        self.factor = np.asarray(scaling.factor[self.lit], np.float64)
+        if self.sparse:
+            self._skip_zeros(X, scaling, counts)
+        else:
+            self.X = X
+            self.counts = np.ones(len(self.lit), np.int64)
+        L = chunk.L
+        one_of_many = L.ndim == 1
+        self.classes = L.astype(np.int64, copy=False) if one_of_many else np.zeros(0, np.int64)
+        self.targets = np.zeros((0, chunk.D_O), dtype) if one_of_many else np.ascontiguousarray(L, dtype)
+        self.weights = np.zeros(0) if chunk.weight is None else np.asarray(chunk.weight, np.float64)
+
+    def _skip_zeros(self, X: Any, scaling: Any, counts: NDArray[Any]) -> None:
+        kind = np.uint16 if len(self.lit) < 2**16 else np.int32
+        place = np.zeros(X.shape[1], kind)
+        place[self.lit] = np.arange(len(self.lit), dtype=kind)
+        at = np.empty(self.M + 1, np.int64)
+        same = bool(
+            (self.factor == self.factor[:1]).all()
+        )  # one factor for all inputs: it is applied to sums
+        if isinstance(X, np.ndarray):
+            total = int(counts.sum())
+            self.column = np.empty(total, kind)
+            self.value = np.empty(total, np.uint8 if X.dtype == np.uint8 and same else self.dtype)
+            kernels.compress(X, place, at, self.column, self.value)
+        else:
+            X = X if X.has_sorted_indices and X.has_canonical_format else _canonical(X)
+            at[...] = X.indptr
+            self.column, self.value = place[X.indices], X.data.astype(self.dtype)
+        if same:
+            self.scale = float(self.factor[0]) if len(self.factor) else 1.0
+        else:
+            self.value *= self.factor[self.column].astype(self.dtype)
+        self.at = at
+        self.counts = counts[self.lit]
+
+    def columns_of(self, threads: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Share the columns out so that each thread has about the same number of non-zeros.
+
+        Returns
+        -------
+        first : (threads + 1,)
+            The first column of each thread.
+        at : (M, threads + 1)
+            Where each thread's columns begin among the non-zeros of each sample.
+        """
+        n = len(self.lit)
+        if not self.sparse:
+            return np.linspace(0, n, threads + 1).astype(np.int64), np.zeros((0, threads + 1), np.int64)
+        cuts = np.searchsorted(np.cumsum(self.counts), self.counts.sum() * np.arange(1, threads) / threads)
+        first = np.concatenate([[0], np.minimum(cuts + 1, n), [n]]).astype(np.int64)
+        at = np.empty((self.M, threads + 1), np.int64)
+        at[:, 0], at[:, threads] = self.at[:-1], self.at[1:]
+        for u in range(1, threads):
+            before = np.concatenate([[0], np.cumsum(self.column < first[u])])
+            at[:, u] = at[:, 0] + before[at[:, threads]] - before[at[:, 0]]
+        return first, at
+
+
+def _non_zeros(X: Any) -> NDArray[np.int64]:
+    """Count the samples that light each input."""
+    if not isinstance(X, np.ndarray):
+        return np.bincount(X.indices[X.data != 0], minlength=X.shape[1]).astype(np.int64)
+    total = np.zeros(X.shape[1], np.int64)
+    for low in range(0, len(X), 4096):
+        total += np.count_nonzero(X[low : low + 4096], axis=0)
+    return total
+
+
+def _canonical(X: Any) -> Any:
+    X = X.copy()
+    X.sum_duplicates()
+    return X
+
+
+class Shards:
+    """Theta and the state of a rule, cut by hidden units.
+
+    Each thread owns consecutive units in blocks of W, the last one filled up with units that are held at zero.
+    """
+
+    def __init__(
+        self, theta: Theta, state: NDArray[Any], lit: NDArray[Any], threads: int, widest: int
+    ) -> None:
+        self.theta, self.state, self.lit = theta, state, lit
+        D_I, D_H, D_O = theta.shape
+        each = -(-D_H // threads)
+        lanes = kernels.BYTES // theta.dtype.itemsize
+        self.blocks = -(-each // widest)
+        self.W = -(-each // self.blocks // lanes) * lanes
+        starts = [min(t * each, D_H) for t in range(threads + 1)]
+        self.units = [
+            [
+                slice(min(low + j * self.W, high), min(low + (j + 1) * self.W, high))
+                for j in range(self.blocks)
+            ]
+            for low, high in zip(starts, starts[1:], strict=False)
+        ]
+        self.widths = np.array([[u.stop - u.start for u in blocks] for blocks in self.units])
+        slots = len(state)
+        self.size = (1 + len(lit) + D_O) * self.W
+        self.parts = [np.zeros((self.blocks, self.size), theta.dtype) for _ in range(threads)]
+        self.states = [np.zeros((slots, self.blocks, self.size), theta.dtype) for _ in range(threads)]
+        self.bias = np.repeat(theta.b2[None], threads, axis=0)
+        rows = np.array([theta.like(s).b2 for s in state]).reshape(slots, D_O)
+        self.bias_state = np.repeat(rows[None].astype(theta.dtype), threads, axis=0)
+        self._move(inwards=True)
+
+    def _move(self, inwards: bool) -> None:
+        whole = [self.theta, *(self.theta.like(s) for s in self.state)]
+        for t, blocks in enumerate(self.units):
+            for j, units in enumerate(blocks):
+                width = units.stop - units.start
+                parts = [self.parts[t][j], *self.states[t][:, j]]
+                for full, part in zip(whole, parts, strict=True):
+                    rows = part.reshape(-1, self.W)[:, :width]
+                    n = len(self.lit)
+                    if inwards:
+                        rows[0] = full.b1[units]
+                        rows[1 : n + 1] = full.W1[self.lit, units]
+                        rows[n + 1 :] = full.W2[units].T
+                    else:
+                        full.b1[units] = rows[0]
+                        full.W1[self.lit, units] = rows[1 : n + 1]
+                        full.W2[units] = rows[n + 1 :].T
+        if not inwards:
+            for full, bias in zip(whole, [self.bias[0], *self.bias_state[0]], strict=True):
+                full.b2[...] = bias
+
+    def collect(self) -> None:
+        """Write what the threads hold back into `theta` and `state`."""
+        self._move(inwards=False)
+
+
+class Walk:
+    """Many steps over one chunk: buffers, threads, and the call of the compiled loops."""
+
+    def __init__(
+        self, shards: Shards, prepared: Prepared, batch: int, update: Any, lazy: bool, pool: Executor | None
+    ) -> None:
+        self.shards, self.prepared, self.batch, self.pool = shards, prepared, batch, pool
+        self.update, self.lazy = update, lazy
+        T, n, W, dtype = len(shards.parts), len(prepared.lit), shards.W, prepared.dtype
+        D_O = shards.theta.D_O
+        self.first, self.at = prepared.columns_of(T)
+        self.most = int(np.diff(prepared.at).max()) if prepared.sparse and prepared.M else 0
+        self.Z = [np.empty((shards.blocks, batch, W), dtype) for _ in range(T)]
+        self.delta = [np.empty((batch, W), dtype) for _ in range(T)]
+        self.buffer = [np.empty(max(2048, W, D_O), dtype) for _ in range(T)]
+        self.partial = np.empty((2, T, batch, D_O), dtype)
+        self.Y, self.delta3 = np.empty((2, T, batch, D_O), dtype)
+        self.tile = np.empty((2, 0 if prepared.sparse else batch, n), dtype)
+        entries = batch * self.most
+        self.count, self.start = np.zeros((2, n), np.int32), np.empty((2, n), np.int64)
+        self.sample, self.number = np.empty((2, T, entries), np.int32), np.empty((2, T, entries), dtype)
+        self.touched = np.zeros((2, n + T), np.int64)
+
+    def run(
+        self, order: NDArray[Any], coefficients: NDArray[Any], decay: float, mean: bool, learn: bool = True
+    ) -> Measure:
+        """Take one step for each row of `coefficients`; returns the measure of all samples seen."""
+        p, s, T = self.prepared, self.shards, len(self.shards.parts)
+        c = np.zeros((len(coefficients), kernels.COEFFICIENTS), p.dtype)
+        c[:, : coefficients.shape[1]] = coefficients
+        order = np.ascontiguousarray(order, np.int64)
+        meet, total = np.zeros(8, np.int64), np.zeros((2, T, 3))
+
+        def work(t: int) -> None:
+            kernels.steps(
+                t, T, meet, 0,
+                self.at, p.column, p.value, p.scale, self.first, p.X, p.lit, p.shift, p.factor,
+                p.classes, p.targets, p.weights, order, self.batch,
+                s.parts[t], s.states[t], s.bias, s.bias_state, s.widths[t], s.W, s.theta.D_O,
+                c, decay, mean, self.update, self.lazy, learn,
+                self.Z[t], self.delta[t], self.partial, self.Y, self.delta3, self.tile, self.buffer[t],
+                self.count, self.start, self.sample, self.number, self.touched, total,
+            )  # fmt: skip
+
+        others = [self.pool.submit(work, t) for t in range(1, T)] if self.pool is not None else []
+        work(0)
+        for other in others:
+            other.result()
+        return Measure(*total[0].sum(axis=0).tolist())
