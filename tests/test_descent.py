@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from thetanet import SGD, Adam, GradientDescent
+from thetanet import SGD, Adagrad, Adam, GradientDescent
 from thetanet.descent import METHODS, SCHEDULES, is_whole_pass, resolve
 from thetanet.descent.schedules import WARMUP
 from thetanet.errors import InputError
@@ -80,9 +80,26 @@ def test_adam_by_hand():
     assert theta == pytest.approx(0.9 - step, rel=1e-6)
 
 
+def test_adagrad_by_hand():
+    theta, (s,) = Adagrad.update(1.0, 3.0, (16.0,), (0.1, 1e-8))
+    assert s == 25.0
+    assert theta == pytest.approx(1 - 0.1 * 3 / 5)
+
+
+@pytest.mark.parametrize("rule", [SGD(momentum=0.0), SGD(), Adagrad(), Adam()])
+def test_a_lazy_rule_may_be_left_out_where_the_gradient_is_zero(rule):
+    c = rule.coefficients(5, 0.1)
+    theta, state = rule.update(1.5, 2.0, (0.3,) * rule.slots, c)
+    asked, asked_state = rule.update(theta, 0.0, state, c)
+    same = (
+        asked == theta and rule.update(asked, 1.0, asked_state, c)[0] == rule.update(theta, 1.0, state, c)[0]
+    )
+    assert getattr(rule, "lazy", False) == same
+
+
 @pytest.mark.parametrize("name", [n for n, m in METHODS.items() if not is_whole_pass(m)])
 def test_rules_minimise_and_are_element_wise(name):
-    rule = METHODS[name](rate=0.01)
+    rule = METHODS[name](rate=0.3 if name == "adagrad" else 0.01)
     theta, state = np.array([1.0, -2.0, 3.0]), (np.zeros(3),) * rule.slots
     for step in range(3000):
         c = rule.coefficients(step, rule.rate * (1 - step / 3000))
@@ -121,7 +138,7 @@ def test_names_and_objects():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: resolve("adamm"), "descent='adamm': must be one of auto, gd, sgd, adam"),
+        (lambda: resolve("adamm"), "descent='adamm': must be one of auto, gd, sgd, adagrad, adam"),
         (lambda: resolve("gd", momentum=1), "descent='gd' has no option momentum"),
         (lambda: resolve(Adam), "must be a name or a method such as"),
         (lambda: resolve(3), "descent=3"),

@@ -243,11 +243,11 @@ def test_training_as_a_generator(iris):
 def test_partial_fit_learns_from_a_stream(digits):
     X, y = digits
     network = net(hidden=40)
-    for _ in range(12):
+    for _ in range(20):
         for low in range(0, 1500, 300):
             network.partial_fit(X[low : low + 300], y[low : low + 300], classes=range(10))
     assert network.score(X[1500:], y[1500:]) > 0.85
-    assert network.history_["samples"][-1] == 12 * 1500
+    assert network.history_["samples"][-1] == 20 * 1500
     with pytest.raises(ValueError, match=r"classes=.* differ from those of the first call"):
         network.partial_fit(X, y, classes=range(11))
     with pytest.raises(ValueError, match=r"y contains .*12.*not among the classes"):

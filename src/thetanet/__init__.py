@@ -11,7 +11,7 @@ from thetanet.theta import Theta
 
 if TYPE_CHECKING:
     from thetanet.data.mnist import load_mnist
-    from thetanet.descent import SGD, Adam, GradientDescent
+    from thetanet.descent import SGD, Adagrad, Adam, GradientDescent
     from thetanet.engine.cpu import CPUEngine
     from thetanet.estimator import ThetaNetClassifier
 
@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 __all__ = [
     "SGD",
     "Activations",
+    "Adagrad",
     "Adam",
     "CPUEngine",
     "GradientDescent",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Adagrad": "thetanet.descent",
     "Adam": "thetanet.descent",
     "CPUEngine": "thetanet.engine.cpu",
     "GradientDescent": "thetanet.descent",

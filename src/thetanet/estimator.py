@@ -42,7 +42,7 @@ class ThetaNetClassifier(FittedNetwork):
     hidden : int
         D_H, the number of hidden units.
     descent : str or descent method
-        "auto", "gd" (steepest descent on whole passes), "sgd", "adam", or an object such as
+        "auto", "gd" (steepest descent on whole passes), "sgd", "adagrad", "adam", or an object such as
         ``Adam(rate=0.02, schedule="cosine")``.
     epochs : int or "auto"
         Passes over the data (for whole-pass methods: iterations); "auto" is 7, and more for data with few

@@ -12,10 +12,10 @@ from typing import Any
 from thetanet.descent.objective import Objective, Pass, WholePass
 from thetanet.descent.schedules import SCHEDULES, resolve_schedule
 from thetanet.descent.steepest import GradientDescent
-from thetanet.descent.stochastic import SGD, Adam
+from thetanet.descent.stochastic import SGD, Adagrad, Adam
 from thetanet.errors import InputError
 
-METHODS: dict[str, Any] = {"gd": GradientDescent, "sgd": SGD, "adam": Adam}
+METHODS: dict[str, Any] = {"gd": GradientDescent, "sgd": SGD, "adagrad": Adagrad, "adam": Adam}
 
 AUTO = "adam"  # what "auto" means
 
@@ -24,6 +24,7 @@ __all__ = [
     "METHODS",
     "SCHEDULES",
     "SGD",
+    "Adagrad",
     "Adam",
     "GradientDescent",
     "Objective",
@@ -36,7 +37,7 @@ __all__ = [
 
 
 def resolve(descent: Any, **options: Any) -> Any:
-    """Return a descent method from its short name ("auto", "gd", "sgd", "adam"), or the object itself.
+    """Return a descent method from its short name ("auto" or one of METHODS), or the object itself.
 
     Raises
     ------

@@ -3,7 +3,8 @@
 A rule is a pure pair of functions. `coefficients(step, rate)` gives the numbers that change from step to
 step; `update(theta, gradient, state, c)` returns the new theta and the new state. `update` is written for
 one element with +, -, *, / and numpy.sqrt alone, so it works as well on arrays and in compiled loops. The
-gradient is the mean over the mini-batch.
+gradient is the mean over the mini-batch. A rule that changes nothing where the gradient is zero says so by
+`lazy = True`; engines may then leave such parameters out.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ class SGD:
 
     slots: ClassVar[int] = 1
 
+    @property
+    def lazy(self) -> bool:
+        """Whether nothing changes where the gradient is zero."""
+        return self.momentum == 0
+
     def __post_init__(self) -> None:
         check_number("rate", self.rate, least=0, above=True)
         check_number("momentum", self.momentum, least=0, most=np.nextafter(1, 0))
@@ -59,6 +65,48 @@ class SGD:
         """Return the new theta and (v,)."""
         v = c[0] * state[0] + gradient
         return theta - c[1] * gradient - c[2] * v, (v,)
+
+
+@dataclass(frozen=True)
+class Adagrad:
+    """Adagrad (Duchi, Hazan & Singer 2011): rates that shrink with what a parameter has already moved.
+
+    s <- s + g^2;  Theta <- Theta - rate g / (sqrt(s) + epsilon).
+
+    Where the gradient is zero nothing changes, so on very wide sparse inputs a step costs only the
+    non-zeros of its mini-batch.
+
+    Parameters
+    ----------
+    rate : float
+        Peak rate.
+    epsilon : float
+        Keeps the division finite.
+    schedule : str or callable
+        "constant", "warmup-linear", "cosine", or a function of progress in [0, 1).
+    """
+
+    rate: float = 0.1
+    epsilon: float = 1e-8
+    schedule: str | Schedule = "constant"
+
+    slots: ClassVar[int] = 1
+    lazy: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_number("rate", self.rate, least=0, above=True)
+        check_number("epsilon", self.epsilon, least=0, above=True)
+        resolve_schedule(self.schedule)
+
+    def coefficients(self, step: int, rate: float) -> tuple[float, ...]:
+        """Return (rate, epsilon)."""
+        return rate, self.epsilon
+
+    @staticmethod
+    def update(theta: Any, gradient: Any, state: Sequence[Any], c: Sequence[Any]) -> Any:
+        """Return the new theta and (s,)."""
+        s = state[0] + gradient * gradient
+        return theta - c[0] * gradient / (np.sqrt(s) + c[1]), (s,)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The processor engine: hidden units shared out over threads, zeros skipped, one compiled call for many steps.
+"""The processor engine: hidden units shared over threads, zeros skipped, one compiled call for many steps.
 
 Training runs in the compiled loops of `kernels` (see there for the design), prediction in NumPy and its BLAS
 over tiles of samples. A test proves both equal to network.py.

@@ -1,12 +1,13 @@
 """From data and Theta to what the compiled loops read, and back.
 
-`Prepared` is a chunk of samples as non-zeros or as a dense array; `Shards` holds Theta and the descent state cut
-into blocks of hidden units, some for each thread.
+`Prepared` is a chunk of samples as non-zeros or as a dense array; `Shards` holds Theta and the descent state
+cut into blocks of hidden units, some for each thread.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -130,14 +131,14 @@ def _canonical(X: Any) -> Any:
 class Shards:
     """Theta and the state of a rule, cut by hidden units.
 
-    Each thread owns consecutive units in blocks of W, the last one filled up with units that are held at zero.
+    Each thread owns consecutive units in blocks of W; the last one is filled up with units held at zero.
     """
 
     def __init__(
         self, theta: Theta, state: NDArray[Any], lit: NDArray[Any], threads: int, widest: int
     ) -> None:
         self.theta, self.state, self.lit = theta, state, lit
-        D_I, D_H, D_O = theta.shape
+        _, D_H, D_O = theta.shape
         each = -(-D_H // threads)
         lanes = kernels.BYTES // theta.dtype.itemsize
         self.blocks = -(-each // widest)
@@ -148,7 +149,7 @@ class Shards:
                 slice(min(low + j * self.W, high), min(low + (j + 1) * self.W, high))
                 for j in range(self.blocks)
             ]
-            for low, high in zip(starts, starts[1:], strict=False)
+            for low, high in pairwise(starts)
         ]
         self.widths = np.array([[u.stop - u.start for u in blocks] for blocks in self.units])
         slots = len(state)
@@ -203,7 +204,7 @@ class Walk:
         self.buffer = [np.empty(max(2048, W, D_O), dtype) for _ in range(T)]
         self.partial = np.empty((2, T, batch, D_O), dtype)
         self.Y, self.delta3 = np.empty((2, T, batch, D_O), dtype)
-        self.tile = np.empty((2, 0 if prepared.sparse else batch, n), dtype)
+        self.tile = np.empty((3, 0 if prepared.sparse else batch, n), dtype)
         entries = batch * self.most
         self.count, self.start = np.zeros((2, n), np.int32), np.empty((2, n), np.int64)
         self.sample, self.number = np.empty((2, T, entries), np.int32), np.empty((2, T, entries), dtype)

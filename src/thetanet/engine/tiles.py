@@ -1,4 +1,4 @@
-"""Prediction over tiles of samples: NumPy and its BLAS on threads of our own, in memory that does not grow with M."""
+"""Prediction over tiles of samples: NumPy and its BLAS on threads of our own, in memory of fixed size."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401  the BLAS that numba's `np.dot` calls must be there to be limited
 from numba import carray, cfunc, njit, types
 from numba.extending import register_jitable
@@ -40,13 +39,13 @@ _steps, _compress = loops.steps, loops.compress
 def _cached(fingerprint: str) -> tuple[Any, Any]:
     options = {"nogil": True, "cache": True, "error_model": "numpy"}
 
-    @njit(**options)  # type: ignore[untyped-decorator]
-    def steps(*arguments):  # type: ignore[no-untyped-def]
+    @njit(**options)
+    def steps(*arguments):
         fingerprint  # noqa: B018
         return _steps(*arguments)
 
-    @njit(**options)  # type: ignore[untyped-decorator]
-    def compress(*arguments):  # type: ignore[no-untyped-def]
+    @njit(**options)
+    def compress(*arguments):
         fingerprint  # noqa: B018
         return _compress(*arguments)
 
@@ -73,7 +72,7 @@ def _row_update(update: Any, slots: int, fingerprint: str, dtype: str) -> Any:
     signature = types.void(pointer, pointer, pointer, pointer, types.int64, types.int64)
     options = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
 
-    def body(theta, gradient, state, c, n, stride):  # type: ignore[no-untyped-def]
+    def body(theta, gradient, state, c, n, stride):
         fingerprint  # noqa: B018
         p, g = carray(theta, n), carray(gradient, n)
         k = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])

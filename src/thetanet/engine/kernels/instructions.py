@@ -22,14 +22,14 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> 
 
 
 @intrinsic
-def gather(typingctx, out, out_at, rows, rows_at, W, index, value, at, n):  # type: ignore[no-untyped-def]
+def gather(typingctx, out, out_at, rows, rows_at, W, index, value, at, n):
     """out[out_at:][:W] += sum over k < n of value[at + k] * rows[rows_at + index[at + k] * W:][:W].
 
     The one loop that everything with zeros in it is made of. The sums stay in registers.
     """
     signature = types.void(out, out_at, rows, rows_at, W, index, value, at, n)
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         kinds = signature.args
         i64 = ir.IntType(64)
         out, out_at, rows, rows_at, W, index, value, at, n = (
@@ -119,11 +119,11 @@ def gather(typingctx, out, out_at, rows, rows_at, W, index, value, at, n):  # ty
 
 
 @intrinsic
-def call(typingctx, update, theta, theta_at, gradient, n, state, state_at, stride, c, c_at):  # type: ignore[no-untyped-def]
+def call(typingctx, update, theta, theta_at, gradient, n, state, state_at, stride, c, c_at):
     """Call the compiled rule at address `update` for n parameters; slots of state are `stride` apart."""
     signature = types.void(update, theta, theta_at, gradient, n, state, state_at, stride, c, c_at)
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         kinds = signature.args
         update, theta, theta_at, gradient, n, state, state_at, stride, c, c_at = arguments
         pointers = [
@@ -142,41 +142,38 @@ def call(typingctx, update, theta, theta_at, gradient, n, state, state_at, strid
 
 
 @intrinsic
-def arrive(typingctx, meet):  # type: ignore[no-untyped-def]
-    """Add one to meet[0], atomically."""
+def add_atomic(typingctx, array, place, n):
+    """Add n to array[place], atomically, and return what stood there before."""
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        zero = ir.Constant(ir.IntType(64), 0)
-        pointer = _pointer(context, builder, signature.args[0], arguments[0], zero)
-        builder.atomic_rmw("add", pointer, ir.Constant(ir.IntType(64), 1), "seq_cst")
-        return context.get_dummy_value()
+    def codegen(context, builder, signature, arguments):
+        pointer = _pointer(context, builder, signature.args[0], arguments[0], arguments[1])
+        return builder.atomic_rmw("add", pointer, arguments[2], "seq_cst")
 
-    return types.void(meet), codegen
+    return types.int64(array, types.int64, types.int64), codegen
 
 
 @intrinsic
-def arrived(typingctx, meet):  # type: ignore[no-untyped-def]
-    """Return meet[0], read atomically."""
+def read_atomic(typingctx, array, place):
+    """Return array[place], read atomically."""
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        zero = ir.Constant(ir.IntType(64), 0)
-        pointer = _pointer(context, builder, signature.args[0], arguments[0], zero)
+    def codegen(context, builder, signature, arguments):
+        pointer = _pointer(context, builder, signature.args[0], arguments[0], arguments[1])
         return builder.load_atomic(pointer, "seq_cst", 8)
 
-    return types.int64(meet), codegen
+    return types.int64(array, types.int64), codegen
 
 
 @intrinsic
-def shifted(typingctx, pointer, n):  # type: ignore[no-untyped-def]
+def shifted(typingctx, pointer, n):
     """Return pointer + n."""
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         return builder.gep(arguments[0], [arguments[1]])
 
     return pointer(pointer, n), codegen
 
 
-# Polynomials for exp(r), |r| <= ln(2) / 2, after 1 + r: Cephes' for float32 (1e-7), Taylor's for float64 (1e-16).
+# exp(r) after 1 + r, for |r| <= ln(2) / 2: the polynomial of Cephes for float32, of Taylor for float64.
 _EXP: dict[int, Any] = {
     32: {
         "largest": 87.0,
@@ -196,14 +193,14 @@ _EXP: dict[int, Any] = {
 
 
 @intrinsic
-def exp_minus(typingctx, a):  # type: ignore[no-untyped-def]
-    """exp(-a) for a >= 0, as 2^k times a polynomial: no branch, no call, so that loops over it are vectorised.
+def exp_minus(typingctx, a):
+    """exp(-a) for a >= 0, as 2^k times a polynomial: no branch, no call, so loops over it are vectorised.
 
     Written as instructions because fast-math flags of the caller would be put on any other form, and adding
     and taking away `magic`, which rounds to a whole number, must not be simplified.
     """
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         bits = 32 if signature.args[0] == types.float32 else 64
         table, kind, whole = _EXP[bits], arguments[0].type, ir.IntType(bits)
 

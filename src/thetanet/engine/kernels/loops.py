@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import platform
+import sys
 from typing import Any
 
 import numpy as np
 from numba import njit, types
 
-from thetanet.engine.kernels.instructions import arrive, arrived, call, exp_minus, gather
+from thetanet.engine.kernels.instructions import add_atomic, call, exp_minus, gather, read_atomic
 
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
@@ -17,21 +19,38 @@ _OPTIONS: dict[str, Any] = {
     "boundscheck": False,
 }
 
-_yield = types.ExternalFunction("sched_yield", types.int32())
+# Where the kernel can wake a sleeper (Linux), waiting threads sleep; elsewhere they give way again and again.
+_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0) if sys.platform == "linux" else 0
+_syscall = types.ExternalFunction("syscall", types.int64(*[types.int64] * 5))
+_yield = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
 
 
 @njit(**_OPTIONS)
-def _wait(meet, everyone):  # type: ignore[no-untyped-def]
-    """Wait until `everyone` arrivals were counted; give the core away if that takes long."""
+def _meet(meet, everyone):
+    """Count an arrival, and wait until `everyone` arrivals were counted. meet: (arrived, asleep).
+
+    At first awake, for some microseconds; then asleep, so that the core is left to the thread that is waited
+    for should another process hold its core. Whoever arrives wakes the others.
+    """
+    now = add_atomic(meet, 0, 1) + 1
+    address = meet.ctypes.data
+    if _FUTEX and now == everyone and read_atomic(meet, 1) > 0:
+        _syscall(_FUTEX, address, 129, 2147483647, 0)  # wake all, private
     spins = 0
-    while arrived(meet) < everyone:
+    while now < everyone:
         spins += 1
-        if spins > 4000:
-            _yield()
+        if spins > 8000:
+            if _FUTEX:
+                add_atomic(meet, 1, 1)
+                _syscall(_FUTEX, address, 128, now, 0)  # sleep as long as the counter stands at `now`
+                add_atomic(meet, 1, -1)
+            else:
+                _yield()
+        now = read_atomic(meet, 0)
 
 
 @njit(**_OPTIONS)
-def _sort(t, rows, at, column, value, first, last, parity, count, start, sample, number, touched, lazy):  # type: ignore[no-untyped-def]
+def _sort(t, rows, at, column, value, first, last, parity, count, start, sample, number, touched, lazy):
     """Sort this thread's columns of a mini-batch: for each column its samples and their values.
 
     A counting sort in two passes. With `lazy`, only columns that occur are looked at; returns how many.
@@ -67,7 +86,7 @@ def _sort(t, rows, at, column, value, first, last, parity, count, start, sample,
 
 
 @njit(**_OPTIONS)
-def _load(low, high, rows, X, inputs, shift, factor, tile):  # type: ignore[no-untyped-def]
+def _load(low, high, rows, X, inputs, shift, factor, tile):
     """Scale rows low..high of a mini-batch into its tile, leaving out inputs that are never lit."""
     whole = len(inputs) == X.shape[1]
     for b in range(low, high):
@@ -81,7 +100,7 @@ def _load(low, high, rows, X, inputs, shift, factor, tile):  # type: ignore[no-u
 
 
 @njit(**_OPTIONS)
-def _outputs(low, high, rows, partial, bias, classes, targets, weights, Y, delta3, total):  # type: ignore[no-untyped-def]
+def _outputs(low, high, rows, partial, bias, classes, targets, weights, Y, delta3, total):
     """From the sums over hidden units to delta3 = w (Y - L), for rows low..high of a mini-batch.
 
     Adds E and the number of right answers to `total`. ln(1 + e) is summed as the logarithm of a product.
@@ -137,7 +156,7 @@ def _outputs(low, high, rows, partial, bias, classes, targets, weights, Y, delta
 
 
 @njit(**_OPTIONS)
-def _descend(update, block, at, n, buffer, scale, decay, state, stride, state_at, c, step):  # type: ignore[no-untyped-def]
+def _descend(update, block, at, n, buffer, scale, decay, state, stride, state_at, c, step):
     """Scale a gradient in `buffer`, add the penalty, and let the rule update n parameters of a block."""
     if decay != 0:
         for i in range(n):
@@ -156,7 +175,7 @@ def steps(
     theta, state, bias, bias_state, widths, W, D_O,
     c, decay, mean, update, lazy, learn,
     Z, delta, partial, Y, delta3, tile, buffer, count, start, sample, number, touched, total,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Take one step for each row of `c`, over consecutive mini-batches of `order`, as thread t of T.
 
     Sparse inputs: `at` (M, T + 1) says where the columns of thread u begin in `column` and `value` for each
@@ -178,8 +197,7 @@ def steps(
         _load(len(rows) * t // T, len(rows) * (t + 1) // T, rows, X, inputs, shift, factor, tile[0])
         if T > 1:
             meetings += T
-            arrive(meet)
-            _wait(meet, meetings)
+            _meet(meet, meetings)
     for step in range(len(c)):
         parity = step % 2
         rows = order[step * B : (step + 1) * B]
@@ -193,7 +211,7 @@ def steps(
             block, z = theta[j], Z[j, :n]
             flat_z = z.reshape(-1)
             if dense:
-                np.dot(tile[parity, :n], block[W:two_at].reshape(n_in, W), z)
+                np.dot(tile[step % 3, :n], block[W:two_at].reshape(n_in, W), z)
                 for b in range(n):
                     for h in range(W):
                         z[b, h] += block[h]
@@ -221,11 +239,10 @@ def steps(
         elif dense and step + 1 < len(c):
             later = order[(step + 1) * B : (step + 2) * B]
             m = len(later)
-            _load(m * t // T, m * (t + 1) // T, later, X, inputs, shift, factor, tile[1 - parity])
+            _load(m * t // T, m * (t + 1) // T, later, X, inputs, shift, factor, tile[(step + 1) % 3])
         if T > 1:
             meetings += T
-            arrive(meet)
-            _wait(meet, meetings)
+            _meet(meet, meetings)
 
         # Outputs: E, and delta3.
         weight = 0.0
@@ -237,8 +254,7 @@ def steps(
                      Y[0, :n], d3, total[0, t])  # fmt: skip
             if split and learn:
                 meetings += T
-                arrive(meet)
-                _wait(meet, meetings)
+                _meet(meet, meetings)
         else:
             d3 = delta3[t, :n]
             _outputs(0, n, rows, partial[parity, :, :n], bias[t], classes, targets, weights,
@@ -266,7 +282,7 @@ def steps(
                     buffer[h] += flat_d[b * W + h]
             _descend(update, block, 0, W, buffer, scale, kind(0), flat, stride, state_at, c, step)
             if dense:
-                g = np.dot(tile[parity, :n].T, d2).reshape(-1)
+                g = np.dot(tile[step % 3, :n].T, d2).reshape(-1)
                 for begin in range(0, n_in * W, len(buffer)):
                     m = min(len(buffer), n_in * W - begin)
                     _descend(update, block, W + begin, m, g[begin : begin + m], scale, decay, flat, stride,
@@ -305,7 +321,7 @@ def steps(
 
 
 @njit(**_OPTIONS)
-def compress(X, place, at, column, value):  # type: ignore[no-untyped-def]
+def compress(X, place, at, column, value):
     """Write the non-zeros of the rows of X, and where each row begins in them; `place` numbers lit inputs.
 
     With empty `column`, only `at` is written.
