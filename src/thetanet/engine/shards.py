@@ -6,6 +6,7 @@ cut into blocks of hidden units, some for each thread.
 
 from __future__ import annotations
 
+import ctypes
 from concurrent.futures import Executor
 from itertools import pairwise
 from typing import Any
@@ -46,24 +47,36 @@ class Prepared:
         skip = self.density < DENSITY if sparse is None else sparse
         self.sparse = (not dense) or (skip and not shifted)
         self.scale = 1.0
-        self.X, self.column, self.value = (
-            np.zeros((0, D_I), X.dtype),
-            np.zeros(0, np.uint16),
-            np.zeros(0, dtype),
-        )
+        # The loops are compiled for each combination of types, so there are few: inputs and values are uint8
+        # or `dtype`, and what is not used has type `dtype`.
+        self.X = np.zeros((0, D_I), dtype)
+        self.column, self.value = np.zeros(0, np.uint16), np.zeros(0, dtype)
         self.at = np.zeros((self.M, 1), np.int64)
         self.shift = np.zeros(len(self.lit)) if not shifted else scaling.shift[self.lit]
         self.factor = np.asarray(scaling.factor[self.lit], np.float64)
+        if dense:
+            X = np.ascontiguousarray(X)
         if self.sparse:
             self._skip_zeros(X, scaling, counts)
         else:
-            self.X = X
+            self._keep(X, scaling)
             self.counts = np.ones(len(self.lit), np.int64)
         L = chunk.L
         one_of_many = L.ndim == 1
-        self.classes = L.astype(np.int64, copy=False) if one_of_many else np.zeros(0, np.int64)
-        self.targets = np.zeros((0, chunk.D_O), dtype) if one_of_many else np.ascontiguousarray(L, dtype)
-        self.weights = np.zeros(0) if chunk.weight is None else np.asarray(chunk.weight, np.float64)
+        self.classes = L.astype(np.int64) if one_of_many else np.zeros(0, np.int64)
+        self.targets = np.zeros((0, chunk.D_O), dtype) if one_of_many else np.array(L, dtype, order="C")
+        self.weights = np.zeros(0) if chunk.weight is None else np.array(chunk.weight, np.float64)
+
+    def _keep(self, X: Any, scaling: Any) -> None:
+        if X.dtype in (np.uint8, self.dtype):
+            self.alive = X  # `_writeable` only borrows its memory
+            self.X = _writeable(X)
+            return
+        # Scaled before it is narrowed: float32 cannot tell 1e7 from 1e7 + 0.1.
+        self.X = np.empty(X.shape, self.dtype)
+        for low in range(0, self.M, 4096):
+            self.X[low : low + 4096] = scaling.apply(X[low : low + 4096])
+        self.shift, self.factor = np.zeros_like(self.shift), np.ones_like(self.factor)
 
     def _skip_zeros(self, X: Any, scaling: Any, counts: NDArray[Any]) -> None:
         kind = np.uint16 if len(self.lit) < 2**16 else np.int32
@@ -77,7 +90,7 @@ class Prepared:
             total = int(counts.sum())
             self.column = np.empty(total, kind)
             self.value = np.empty(total, np.uint8 if X.dtype == np.uint8 and same else self.dtype)
-            kernels.compress(X, place, at, self.column, self.value)
+            kernels.compress(_writeable(X), place, at, self.column, self.value)
         else:
             X = X if X.has_sorted_indices and X.has_canonical_format else _canonical(X)
             at[...] = X.indptr
@@ -120,6 +133,17 @@ def _non_zeros(X: Any) -> NDArray[np.int64]:
     for low in range(0, len(X), 4096):
         total += np.count_nonzero(X[low : low + 4096], axis=0)
     return total
+
+
+def _writeable(X: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of the same memory that is not marked read-only (the loops never write to it).
+
+    Read-only arrays have a type of their own, for which the loops would be compiled again.
+    """
+    if X.flags.writeable or X.size == 0:
+        return X if X.flags.writeable else X.copy()
+    memory = (ctypes.c_byte * X.nbytes).from_address(X.ctypes.data)
+    return np.frombuffer(memory, X.dtype).reshape(X.shape)
 
 
 def _canonical(X: Any) -> Any:
@@ -206,7 +230,7 @@ class Walk:
         self.Y, self.delta3 = np.empty((2, T, batch, D_O), dtype)
         self.tile = np.empty((3, 0 if prepared.sparse else batch, n), dtype)
         entries = batch * self.most
-        self.count, self.start = np.zeros((2, n), np.int32), np.empty((2, n), np.int64)
+        self.count, self.start = np.zeros((2, n), np.int64), np.empty((2, n), np.int64)
         self.sample, self.number = np.empty((2, T, entries), np.int32), np.empty((2, T, entries), dtype)
         self.touched = np.zeros((2, n + T), np.int64)
 

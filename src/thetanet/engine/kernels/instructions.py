@@ -22,27 +22,31 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> 
 
 
 @intrinsic
-def gather(typingctx, out, out_at, rows, rows_at, W, index, value, at, n):
-    """out[out_at:][:W] += sum over k < n of value[at + k] * rows[rows_at + index[at + k] * W:][:W].
+def pointer_to(typingctx, array, place):
+    """Return a pointer to an element of a contiguous array: cheap to pass on, unlike the array itself."""
+
+    def codegen(context, builder, signature, arguments):
+        return _pointer(context, builder, signature.args[0], *arguments)
+
+    return types.CPointer(array.dtype)(array, types.int64), codegen
+
+
+@intrinsic
+def gather(typingctx, out, rows, W, index, value, n):
+    """out[:W] += sum over k < n of value[k] * rows[index[k] * W:][:W], for pointers out, rows, index, value.
 
     The one loop that everything with zeros in it is made of. The sums stay in registers.
     """
-    signature = types.void(out, out_at, rows, rows_at, W, index, value, at, n)
+    signature = types.void(out, rows, types.int64, index, value, types.int64)
 
     def codegen(context, builder, signature, arguments):
         kinds = signature.args
         i64 = ir.IntType(64)
-        out, out_at, rows, rows_at, W, index, value, at, n = (
-            builder.sext(x, i64) if isinstance(x.type, ir.IntType) and x.type.width < 64 else x
-            for x in arguments
-        )
+        target, base, W, indices, values, n = arguments
+        number = context.get_value_type(kinds[0].dtype)
         size = context.get_abi_sizeof(context.get_data_type(kinds[0].dtype))
-        number, lanes = context.get_value_type(kinds[0].dtype), BYTES // size
+        lanes = BYTES // size
         vector = ir.VectorType(number, lanes)
-        target = _pointer(context, builder, kinds[0], out, out_at)
-        base = _pointer(context, builder, kinds[2], rows, rows_at)
-        indices = _pointer(context, builder, kinds[5], index, at)
-        values = _pointer(context, builder, kinds[6], value, at)
         fast = ("contract", "reassoc", "nsz")
 
         def vectors_at(pointer: Any) -> Any:
@@ -56,7 +60,7 @@ def gather(typingctx, out, out_at, rows, rows_at, W, index, value, at, n):
         def element(k: Any) -> tuple[Any, Any]:
             i = builder.load(builder.gep(indices, [k]))
             if i.type.width < 64:
-                i = builder.zext(i, i64) if not kinds[5].dtype.signed else builder.sext(i, i64)
+                i = builder.zext(i, i64) if not kinds[3].dtype.signed else builder.sext(i, i64)
             x = builder.load(builder.gep(values, [k]))
             if isinstance(x.type, ir.IntType):
                 x = builder.uitofp(x, number)

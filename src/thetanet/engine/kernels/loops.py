@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from thetanet.engine.kernels.instructions import add_atomic, call, exp_minus, gather, read_atomic
+from thetanet.engine.kernels.instructions import (
+    add_atomic,
+    call,
+    exp_minus,
+    gather,
+    pointer_to,
+    read_atomic,
+)
 
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
@@ -47,6 +54,12 @@ def _meet(meet, everyone):
             else:
                 _yield()
         now = read_atomic(meet, 0)
+
+
+@njit(**_OPTIONS)
+def _gather(out, rows, W, index, value, n):
+    """Call `gather`: a function of its own, compiled once for all its callers."""
+    gather(out, rows, W, index, value, n)
 
 
 @njit(**_OPTIONS)
@@ -221,7 +234,8 @@ def steps(
                     for h in range(W):
                         z[b, h] = block[h] * inverse
                     begin = at[row, 0]
-                    gather(flat_z, b * W, block, W, W, column, value, begin, at[row, T] - begin)
+                    _gather(pointer_to(flat_z, b * W), pointer_to(block, W), W, pointer_to(column, begin),
+                            pointer_to(value, begin), at[row, T] - begin)  # fmt: skip
             scale = kind(1) if dense else factor1
             for i in range(n * W):
                 a = scale * flat_z[i]
@@ -290,12 +304,14 @@ def steps(
                 continue
             scale1 = scale * factor1
             for u in range(T):
+                samples, numbers = sample[parity, u], number[parity, u]
                 if lazy:
                     for place in range(first[u], first[u] + touched[parity, len(touched[0]) - T + u]):
                         i = touched[parity, place]
                         buffer[:W] = 0
-                        gather(buffer, 0, flat_d, 0, W, sample[parity, u], number[parity, u],
-                                start[parity, i], count[parity, i])  # fmt: skip
+                        place1 = start[parity, i]
+                        _gather(pointer_to(buffer, 0), pointer_to(flat_d, 0), W, pointer_to(samples, place1),
+                                pointer_to(numbers, place1), count[parity, i])  # fmt: skip
                         _descend(update, block, (1 + i) * W, W, buffer, scale1, decay, flat, stride, state_at,
                                  c, step)  # fmt: skip
                     continue
@@ -303,8 +319,10 @@ def steps(
                     end = min(begin + chunk, first[u + 1])
                     buffer[: (end - begin) * W] = 0
                     for i in range(begin, end):
-                        gather(buffer, (i - begin) * W, flat_d, 0, W, sample[parity, u], number[parity, u],
-                                start[parity, i], count[parity, i])  # fmt: skip
+                        place1 = start[parity, i]
+                        _gather(pointer_to(buffer, (i - begin) * W), pointer_to(flat_d, 0), W,
+                                pointer_to(samples, place1), pointer_to(numbers, place1),
+                                count[parity, i])  # fmt: skip
                     _descend(update, block, (1 + begin) * W, (end - begin) * W, buffer, scale1, decay, flat,
                              stride, state_at, c, step)  # fmt: skip
         # The biases of the outputs: every thread keeps the same copy.
