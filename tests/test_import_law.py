@@ -30,6 +30,7 @@ LAW = {
     "thetanet.training": LEAVES | {"thetanet.engine", "thetanet.descent", "thetanet.data"},
     "thetanet.model_file": LEAVES,
     "thetanet.labels": LEAVES,
+    "thetanet.predictor": LEAVES,
     "thetanet.picture": LEAVES,
     "thetanet.plots": LEAVES,
 }

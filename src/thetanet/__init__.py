@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from thetanet.descent import SGD, Adagrad, Adam, GradientDescent
     from thetanet.engine.cpu import CPUEngine
     from thetanet.estimator import ThetaNetClassifier
+    from thetanet.predictor import Predictor
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,7 @@ __all__ = [
     "Adam",
     "CPUEngine",
     "GradientDescent",
+    "Predictor",
     "Theta",
     "ThetaNetClassifier",
     "error",
@@ -37,6 +39,7 @@ _LAZY = {
     "Adam": "thetanet.descent",
     "CPUEngine": "thetanet.engine.cpu",
     "GradientDescent": "thetanet.descent",
+    "Predictor": "thetanet.predictor",
     "SGD": "thetanet.descent",
     "ThetaNetClassifier": "thetanet.estimator",
     "load_mnist": "thetanet.data.mnist",

@@ -8,6 +8,7 @@ Engines know arrays and Theta; they know no files, no epochs and no estimator.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
@@ -97,6 +98,7 @@ class Engine(Protocol):
         """Return Z (M, D_H), A2 or Y (M, D_O) of the rows of X, in Theta's own floating-point type."""
 
 
+@cache
 def default_engine() -> Engine:
     """Return this machine's processor, in float32."""
     from thetanet.engine.cpu import CPUEngine

@@ -89,7 +89,8 @@ class CPUEngine:
 
     def propagate(self, theta: Theta, X: Any, to: str = "Y") -> NDArray[Any]:
         """Return Z, A2 or Y of the rows of X, in Theta's own floating-point type."""
-        return propagate(theta, X, to, self.tile, self.threads or available_threads())
+        threads = 1 if X.shape[0] <= self.tile else self.threads or available_threads()
+        return propagate(theta, X, to, self.tile, threads)
 
     def threads_for(self, theta: Theta, batch: int, inputs: float) -> int:
         """Return how many threads a step of this size is shared out over."""
