@@ -49,7 +49,7 @@ class FittedNetwork(
         self.history_: dict[str, list[Any]] = {name: [] for name in Record.__dataclass_fields__}
 
     def _plain(self, X: Any) -> bool:
-        """Whether X is an array that scikit-learn's checks would pass on as it is: they cost 100 microseconds.
+        """Whether scikit-learn's checks, which cost 100 microseconds, would pass X on as it is.
 
         The sum of finite numbers may overflow; then the answer is no, and the checks decide.
         """

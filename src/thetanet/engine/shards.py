@@ -143,7 +143,8 @@ def _writeable(X: NDArray[Any]) -> NDArray[Any]:
     if X.flags.writeable or X.size == 0:
         return X if X.flags.writeable else X.copy()
     memory = (ctypes.c_byte * X.nbytes).from_address(X.ctypes.data)
-    return np.frombuffer(memory, X.dtype).reshape(X.shape)
+    alias: NDArray[Any] = np.frombuffer(memory, X.dtype)  # type: ignore[call-overload]
+    return alias.reshape(X.shape)
 
 
 def _canonical(X: Any) -> Any:

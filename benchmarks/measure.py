@@ -1,0 +1,26 @@
+"""Time contenders side by side: interleaved, repeated, medians."""
+
+import statistics
+import time
+
+
+def interleaved(runs, repeats=7):
+    """Return the median seconds of each run() of a dict, measured in turns after one turn to warm up."""
+    seconds = {name: [] for name in runs}
+    for turn in range(repeats + 1):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def median_of(call, repeats):
+    """Return the median seconds of one call."""
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)

@@ -1,0 +1,277 @@
+"""`make bench`: every figure of "How fast", measured side by side, written to benchmarks/results/ and the README."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+import contenders
+from measure import interleaved, median_of
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+warnings.filterwarnings("ignore")
+
+
+def mnist():
+    from thetanet import load_mnist
+
+    raw, y, raw_test, y_test = load_mnist()
+    return raw, y.astype(np.int64), raw_test, y_test
+
+
+def steps_table():
+    """Adam on MNIST and on dense data, all contenders."""
+    raw, y, _, _ = mnist()
+    X = raw.astype(np.float32) / 255
+    dense = np.random.default_rng(0).standard_normal((20_000, 784), np.float32)
+    found = {}
+    for D_H, B, steps in ((800, 256, 60), (100, 128, 200)):
+        arguments = (D_H, B, steps)
+        runs = {"floor": contenders.floor(X, y, *arguments)}
+        runs["thetanet"] = contenders.thetanet(X, y, *arguments, raw=raw)
+        runs["thetanet, dense data"] = contenders.thetanet(dense, y[:20_000], *arguments)
+        for name in ("jax_scan", "pytorch", "scikit_learn"):
+            runs[name] = getattr(contenders, name)(X, y, *arguments)
+        seconds = interleaved(runs)
+        found[D_H] = {name: s / steps * 1e6 for name, s in seconds.items()}
+        print(D_H, B, {n: round(s) for n, s in found[D_H].items()}, "microseconds a step", flush=True)
+    return found
+
+
+def time_to_accuracy():
+    """Seconds to 98.0% on MNIST's test set at 300 units (fit only), median over seeds."""
+    from sklearn.neural_network import MLPClassifier
+
+    from thetanet import ThetaNetClassifier
+
+    raw, y, raw_test, y_test = mnist()
+    X, X_test = raw.astype(np.float32) / 255, raw_test.astype(np.float32) / 255
+
+    def ours(seed):
+        net = ThetaNetClassifier(hidden=300, random_state=seed)
+        seconds = median_of(lambda: net.fit(raw, y), 1)
+        return seconds, net.score(raw_test, y_test)
+
+    def theirs(seed, epochs, **options):
+        mlp = MLPClassifier((300,), activation="logistic", alpha=0, random_state=seed, **options)
+        total = 0.0
+        for _ in range(epochs):
+            total += median_of(lambda: mlp.partial_fit(X, y, classes=np.arange(10)), 1)
+            score = mlp.score(X_test, y_test)
+            if score >= 0.98:
+                break
+        return total, score
+
+    found = {
+        "thetanet": [ours(seed) for seed in range(8)][1:],
+        "scikit-learn, tuned (rate 0.003, batch 64)": [
+            theirs(seed, 20, learning_rate_init=0.003, batch_size=64) for seed in range(2)
+        ],
+        "scikit-learn, defaults": [theirs(0, 40)],
+    }
+    for name, values in found.items():
+        print(name, [(round(s, 1), a) for s, a in values], flush=True)
+    return {name: (float(np.median([s for s, _ in v])), [a for _, a in v]) for name, v in found.items()}
+
+
+def sparse_text():
+    """An epoch of text-like data: 100,000 x 50,000, 0.2% non-zeros, 100 units, B = 128."""
+    from scipy import sparse
+    from sklearn.neural_network import MLPClassifier
+
+    from thetanet import SGD, Adam, CPUEngine, Theta
+    from thetanet.data.arrays import Samples
+    from thetanet.data.scaling import Scaling
+
+    rng = np.random.default_rng(0)
+    M, D_I, words = 100_000, 50_000, 100
+    columns = np.sort((rng.random((M, words)) ** 3 * D_I).astype(np.int32), axis=1)  # frequent words first
+    X = sparse.csr_matrix(
+        (np.ones(M * words, np.float32), columns.ravel(), np.arange(M + 1) * words), (M, D_I)
+    )
+    X.sum_duplicates()
+    y = rng.integers(2, size=M)
+    samples = Samples(X, y[:, None], 1, Scaling.identity(D_I))
+    steps = -(-M // 128)
+    found = {}
+    for name, rule, solver in (
+        ("Adam", Adam(rate=0.001), "adam"),
+        ("SGD", SGD(rate=0.1, momentum=0.0), "sgd"),
+    ):
+        stepper = CPUEngine().stepper(Theta.random(D_I, 100, 1, dtype=np.float32), rule, 128)
+        c = np.array([rule.coefficients(t, rule.rate) for t in range(steps)])
+        order = rng.permutation(M)
+        stepper.run(samples, order[:1280], c[:10])
+        ours = median_of(lambda s=stepper, o=order, c=c: s.run(samples, o, c), 3)
+        mlp = MLPClassifier(
+            (100,), activation="logistic", alpha=0, batch_size=128, solver=solver, momentum=0.0
+        )
+        mlp.partial_fit(X[:128], y[:128], classes=[0, 1])
+        theirs = median_of(lambda m=mlp: m.partial_fit(X[: M // 20], y[: M // 20]), 3) * 20
+        found[name] = (ours, theirs)
+        print("sparse text", name, round(ours, 2), round(theirs, 2), flush=True)
+    return found
+
+
+def one_sample():
+    """Microseconds to predict one sample, 784-100-10."""
+    from sklearn.neural_network import MLPClassifier
+
+    from thetanet import Predictor, ThetaNetClassifier
+
+    raw, y, _, _ = mnist()
+    X = raw[:2000].astype(np.float32) / 255
+    net = ThetaNetClassifier(hidden=100, epochs=1, random_state=0).fit(X, y[:2000])
+    mlp = MLPClassifier((100,), activation="logistic", max_iter=1).fit(X, y[:2000])
+    predictor, x = Predictor(net.theta_), X[:1].copy()
+    calls = {
+        "scikit-learn": lambda: mlp.predict_proba(x),
+        "estimator": lambda: net.predict_proba(x),
+        "Predictor": lambda: predictor(x[0]),
+    }
+    return {n: s * 1e6 for n, s in interleaved({n: lambda c=c: [c() for _ in range(500)] for n, c in calls.items()}).items()
+            for s in (s / 500,)}  # fmt: skip
+
+
+def busy():
+    """Throughput beside two busy processes, as a share of the quiet one."""
+    raw, y, _, _ = mnist()
+    found = {}
+    for D_H, B, steps in ((800, 256, 60), (100, 128, 400)):
+        run = contenders.thetanet(raw, y, D_H, B, steps, raw=raw)
+        run()
+        quiet, loud = [], []
+        for _ in range(7):
+            quiet.append(median_of(run, 3))
+            others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+            try:
+                loud.append(median_of(run, 3))
+            finally:
+                for other in others:
+                    other.kill()
+                    other.wait()
+        found[D_H] = float(np.median(quiet) / np.median(loud))
+    print("busy", found, flush=True)
+    return found
+
+
+CHILD = """
+import json, resource, sys, time
+began = time.perf_counter()
+{program}
+print(json.dumps([time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+"""
+
+OURS = """
+from thetanet import ThetaNetClassifier, load_mnist
+X, y, _, _ = load_mnist()
+ThetaNetClassifier(hidden={hidden}, epochs=1, random_state=0).fit(X[:{M}], y[:{M}])
+"""
+
+THEIRS = """
+import warnings; warnings.simplefilter("ignore")
+from sklearn.neural_network import MLPClassifier
+from thetanet import load_mnist
+import numpy as np
+X, y, _, _ = load_mnist()
+X = X.astype(np.float32) / np.float32(255)
+MLPClassifier(({hidden},), activation="logistic", batch_size=256, max_iter=1).fit(X, y)
+"""
+
+
+def child(program):
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD.format(program=program)], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def processes():
+    """Peak memory of a whole training process, and start to first step of a second process."""
+    ours = child(OURS.format(hidden=800, M=60_000))
+    theirs = child(THEIRS.format(hidden=800))
+    starts = [child(OURS.format(hidden=100, M=128))[0] for _ in range(5)]
+    found = {"memory": (ours[1], theirs[1]), "start": float(np.median(starts))}
+    print(found, flush=True)
+    return found
+
+
+def sweeps():
+    """How the cost of a sample grows: units, batch, threads, density, inputs, number of samples."""
+    raw, y, _, _ = mnist()
+    rng = np.random.default_rng(0)
+    found = {
+        "hidden units": [],
+        "samples in a mini-batch": [],
+        "share of non-zeros": [],
+        "samples": [],
+        "inputs": [],
+    }
+
+    def cost(X, y, D_H, B, **options):
+        steps = max(2, min(100, int(2e9 / (4 * X.shape[1] * D_H * B)) + 1))
+        run = contenders.thetanet(X, y, D_H, B, steps, raw=X, **options)
+        run()
+        return median_of(run, 7) / steps / B * 1e6
+
+    for D_H in (32, 100, 300, 800, 2000):
+        found["hidden units"].append((D_H, *(cost(raw, y, D_H, 128, threads=t) for t in (1, 2))))
+    for B in (32, 64, 128, 256, 512, 1024, 2048):
+        found["samples in a mini-batch"].append((B, *(cost(raw, y, 300, B, threads=t) for t in (1, 2))))
+    for share in (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0):
+        X = (rng.random((6000, 784)) * (rng.random((6000, 784)) < share)).astype(np.float32)
+        found["share of non-zeros"].append(
+            (share, *(cost(X, y[:6000], 300, 128, sparse=s) for s in (True, False)))
+        )
+    for M in (1_000, 10_000, 100_000, 1_000_000):
+        rows = np.resize(np.arange(60_000), M)
+        found["samples"].append((M, cost(raw[rows], y[rows], 100, 128)))
+    for D_I in (64, 512, 4096, 50_000):
+        from scipy import sparse
+
+        X = sparse.random_array((4000, D_I), density=32 / D_I, rng=rng, format="csr", dtype=np.float32)
+        found["inputs"].append((D_I, cost(X, y[:4000], 100, 128)))
+    print(json.dumps(found), flush=True)
+    return found
+
+
+def main():
+    from report import write
+
+    RESULTS.mkdir(exist_ok=True)
+    versions = {
+        n: importlib.metadata.version(n) for n in ("numpy", "scipy", "numba", "scikit-learn", "torch", "jax")
+    }
+    found = {
+        "machine": {
+            "processor": processor(),
+            "cores": len(os.sched_getaffinity(0)),
+            "python": platform.python_version(),
+            **versions,
+            "date": datetime.date.today().isoformat(),
+        },
+    }
+    for part in (processes, one_sample, busy, time_to_accuracy, sparse_text, sweeps, steps_table):
+        print(f"-- {part.__doc__}", flush=True)
+        found[part.__name__] = part()
+    (RESULTS / "results.json").write_text(json.dumps(found, indent=1))
+    write(found, RESULTS, HERE.parent / "README.md")
+
+
+def processor():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    main()
