@@ -37,7 +37,7 @@ LAW = {
 
 # library -> the only files that may name it
 ONLY = {
-    "numba": {f"engine/kernels/{name}.py" for name in ("__init__", "instructions", "loops")},
+    "numba": {f"engine/kernels/{name}.py" for name in ("__init__", "instructions", "loops", "meeting")},
     "jax": {"engine/jax.py"},
     "dask": {"engine/dask.py"},
     "distributed": {"engine/dask.py"},

@@ -80,6 +80,9 @@ def train(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder for pictures: learning curve, hidden units, confusion")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what was chosen for this data, and why")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network and write it to a file."""
@@ -111,6 +114,7 @@ def train(
     report: dict[str, Any] = {
         "data": dataset.name, "M": M, "D_I": D_I, "D_H": hidden, "D_O": net.theta_.D_O,
         "descent": repr(method), "seed": seed, "stopped": stopped, "seconds": seconds,
+        "explanation": net.explanation_,
         "history": net.history_, "model": str(to), "pictures": [],
     }  # fmt: skip
     if dataset.X_test is not None:
@@ -123,6 +127,8 @@ def train(
     if as_json:
         print(json.dumps(report))
         return
+    if explain:
+        out.print(f"chosen: {net.explanation_}")
     if stopped:
         out.print("stopped by Ctrl-C; the network is kept as it was then")
     if seconds is not None:

@@ -69,6 +69,8 @@ class ThetaNetClassifier(FittedNetwork):
     history_ : dict of lists
         One entry an epoch: epoch, samples, seconds, error, accuracy, val_error, val_accuracy, rate
         (see `thetanet.training.Record`).
+    explanation_ : str
+        What was chosen for this data, and why: the method, whether zeros are skipped, the threads.
     n_features_in_, feature_names_in_
         Number of inputs, and their names where X had names.
 
@@ -155,6 +157,8 @@ class ThetaNetClassifier(FittedNetwork):
         batch = min(int(self.batch), samples.M)
         theta = start(samples, int(self.hidden), rng, engine.dtype)
         self._begin(labels)
+        if hasattr(engine, "explain"):
+            self.explanation_ = f"{method}; {engine.explain(theta, samples, batch)}"
         records = train(
             theta,
             samples,

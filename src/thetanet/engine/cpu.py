@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,16 +71,25 @@ class CPUEngine:
 
     def error_and_gradient(self, theta: Theta, chunk: Chunk) -> tuple[Measure, Theta]:
         """Return the sums of E and dE/dTheta over all samples of the chunk."""
-        batch = min(_PASS_BATCH, chunk.X.shape[0])
-        walk = _CPUStepper(self, theta, _Sum(), batch, 0.0, None, mean=False)
-        measure = walk.run(chunk, np.arange(chunk.X.shape[0]), np.zeros((-(-chunk.X.shape[0] // batch), 1)))
-        return measure, theta.like(walk.state()[0])
+        return self._pass(theta, chunk, learn=True)
 
     def measure(self, theta: Theta, chunk: Chunk) -> Measure:
         """Return E and the number of right answers, without the gradient."""
-        batch = min(_PASS_BATCH, chunk.X.shape[0])
-        walk = _CPUStepper(self, theta, _Sum(), batch, 0.0, None, mean=False, learn=False)
-        return walk.run(chunk, np.arange(chunk.X.shape[0]), np.zeros((-(-chunk.X.shape[0] // batch), 1)))
+        return self._pass(theta, chunk, learn=False)[0]
+
+    def _pass(self, theta: Theta, chunk: Chunk, learn: bool) -> tuple[Measure, Theta]:
+        M = chunk.X.shape[0]
+        batch = min(_PASS_BATCH, M)
+        kept = _passes.setdefault(chunk, {})
+        key = (theta.shape, theta.dtype.name, learn, self.threads, self.sparse)
+        stepper = kept.get(key)
+        if stepper is None:
+            kept.clear()  # buffers are kept for one shape only
+            stepper = kept[key] = _CPUStepper(self, theta, _Sum(), batch, 0.0, None, mean=False, learn=learn)
+        else:
+            stepper.restart(theta)
+        measure = stepper.run(chunk, np.arange(M), np.zeros((-(-M // batch), 1)))
+        return measure, theta.like(stepper.state()[0])
 
     def stepper(
         self, theta: Theta, rule: Rule, batch: int, decay: float = 0.0, state: NDArray[Any] | None = None
@@ -92,10 +102,32 @@ class CPUEngine:
         threads = 1 if X.shape[0] <= self.tile else self.threads or available_threads()
         return propagate(theta, X, to, self.tile, threads)
 
+    def explain(self, theta: Theta, chunk: Chunk, batch: int) -> str:
+        """Say how steps of `batch` samples of this chunk are computed, and why."""
+        prepared = _prepare(self, chunk, self.dtype, False)
+        share = prepared.density if prepared.sparse else 1.0
+        threads = self.threads_for(theta, batch, share * len(prepared.lit))
+        how = "zeros are skipped" if prepared.sparse else "dense products"
+        return (
+            f"{len(prepared.lit):,} of {theta.D_I:,} inputs are ever lit, {prepared.density:.1%} of their "
+            f"values are not zero: {how}; {threads} thread{'s' if threads > 1 else ''}, {self.dtype.name}"
+        )
+
     def threads_for(self, theta: Theta, batch: int, inputs: float) -> int:
         """Return how many threads a step of this size is shared out over."""
         worth = max(1, int(4 * batch * inputs * theta.D_H // _ENOUGH))
         return min(self.threads or available_threads(), max(1, theta.D_H // 8), worth)
+
+
+def _prepare(engine: CPUEngine, chunk: Chunk, dtype: Any, whole: bool) -> Any:
+    """Return the chunk as the loops read it, made once for as long as the chunk lives."""
+    from thetanet.engine import shards
+
+    kept = _prepared.setdefault(chunk, {})
+    key = (dtype.name, whole, engine.sparse)
+    if key not in kept:
+        kept[key] = shards.Prepared(chunk, dtype, whole, engine.sparse)
+    return kept[key]
 
 
 class _Sum:
@@ -109,6 +141,15 @@ class _Sum:
 
 
 _prepared: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+_passes: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+
+
+@cache
+def _blas() -> Any:
+    """Find the BLAS libraries, once; the kernels must be there, they bring SciPy's."""
+    from thetanet.engine import kernels  # noqa: F401
+
+    return ThreadpoolController().select(user_api="blas")
 
 
 class _CPUStepper:
@@ -133,30 +174,32 @@ class _CPUStepper:
             self._state[...] = state
         self._update = kernels.row_update(rule.update, rule.slots, theta.dtype.name)
         self._lazy = bool(getattr(rule, "lazy", False)) and not decay
-        self._blas = ThreadpoolController().select(user_api="blas")
-        self._chunk: Any = None
+        self._chunk: Any = None  # a weak reference: what is kept for a chunk must not keep it alive
         self._walk: Any = None
         self._pool: ThreadPoolExecutor | None = None
 
     def run(self, chunk: Chunk, order: NDArray[Any], coefficients: NDArray[Any]) -> Measure:
         """Take one step for each row of `coefficients`, over consecutive batches of `order`."""
-        if self._chunk is not chunk:
+        if self._chunk is None or self._chunk() is not chunk:
             self._turn_to(chunk)
-        with self._blas.limit(limits=1):
+        with _blas().limit(limits=1):
             measure: Measure = self._walk.run(order, coefficients, self._decay, self._mean, self._learn)
         return measure
+
+    def restart(self, theta: Theta) -> None:
+        """Begin again at another Theta, with nothing remembered, in the same buffers."""
+        self._theta.flat[...] = theta.flat
+        self._state[...] = 0
+        if self._walk is not None:
+            self._walk.shards.distribute()
 
     def _turn_to(self, chunk: Chunk) -> None:
         from thetanet.engine import kernels, shards
 
         self._collect()
         dtype = self._theta.dtype
-        kept = _prepared.setdefault(chunk, {})
-        key = (dtype.name, bool(self._decay), self._engine.sparse)
-        if key not in kept:
-            kept[key] = shards.Prepared(chunk, dtype, bool(self._decay), self._engine.sparse)
-        prepared, inputs = kept[key], kept[key].lit
-        if self._state.any() and len(inputs) < self._theta.D_I and self._learn:
+        prepared = _prepare(self._engine, chunk, dtype, bool(self._decay))
+        if self._state.any() and len(prepared.lit) < self._theta.D_I and self._learn:
             # Inputs that are never lit here, but were before, still move by what the rule remembers.
             prepared = shards.Prepared(chunk, dtype, True, self._engine.sparse)
         density = prepared.density if prepared.sparse else 1.0
@@ -167,7 +210,7 @@ class _CPUStepper:
             self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="thetanet")
         lazy = self._lazy and prepared.sparse
         self._walk = shards.Walk(held, prepared, self._batch, self._update.address, lazy, self._pool)
-        self._chunk = chunk
+        self._chunk = ref(chunk)
 
     def _collect(self) -> None:
         if self._walk is not None:

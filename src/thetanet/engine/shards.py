@@ -181,10 +181,9 @@ class Shards:
         self.size = (1 + len(lit) + D_O) * self.W
         self.parts = [np.zeros((self.blocks, self.size), theta.dtype) for _ in range(threads)]
         self.states = [np.zeros((slots, self.blocks, self.size), theta.dtype) for _ in range(threads)]
-        self.bias = np.repeat(theta.b2[None], threads, axis=0)
-        rows = np.array([theta.like(s).b2 for s in state]).reshape(slots, D_O)
-        self.bias_state = np.repeat(rows[None].astype(theta.dtype), threads, axis=0)
-        self._move(inwards=True)
+        self.bias = np.zeros((threads, D_O), theta.dtype)
+        self.bias_state = np.zeros((threads, slots, D_O), theta.dtype)
+        self.distribute()
 
     def _move(self, inwards: bool) -> None:
         whole = [self.theta, *(self.theta.like(s) for s in self.state)]
@@ -203,9 +202,16 @@ class Shards:
                         full.b1[units] = rows[0]
                         full.W1[self.lit, units] = rows[1 : n + 1]
                         full.W2[units] = rows[n + 1 :].T
-        if not inwards:
-            for full, bias in zip(whole, [self.bias[0], *self.bias_state[0]], strict=True):
-                full.b2[...] = bias
+        for s, full in enumerate(whole):
+            biases = self.bias if s == 0 else self.bias_state[:, s - 1]
+            if inwards:
+                biases[...] = full.b2
+            else:
+                full.b2[...] = biases[0]
+
+    def distribute(self) -> None:
+        """Give every thread its part of `theta` and `state`."""
+        self._move(inwards=True)
 
     def collect(self) -> None:
         """Write what the threads hold back into `theta` and `state`."""

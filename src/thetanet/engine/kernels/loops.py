@@ -3,66 +3,26 @@
 from __future__ import annotations
 
 import math
-import platform
-import sys
-from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 
 from thetanet.engine.kernels.instructions import (
-    add_atomic,
     call,
     exp_minus,
     gather,
     pointer_to,
-    read_atomic,
 )
-
-_OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "reassoc", "nsz", "arcp"},  # nothing that changes NaN or infinity
-    "boundscheck": False,
-}
-
-# Where the kernel can wake a sleeper (Linux), waiting threads sleep; elsewhere they give way again and again.
-_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0) if sys.platform == "linux" else 0
-_syscall = types.ExternalFunction("syscall", types.int64(*[types.int64] * 5))
-_yield = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
+from thetanet.engine.kernels.meeting import OPTIONS, meet_all
 
 
-@njit(**_OPTIONS)
-def _meet(meet, everyone):
-    """Count an arrival, and wait until `everyone` arrivals were counted. meet: (arrived, asleep).
-
-    At first awake, for some microseconds; then asleep, so that the core is left to the thread that is waited
-    for should another process hold its core. Whoever arrives wakes the others.
-    """
-    now = add_atomic(meet, 0, 1) + 1
-    address = meet.ctypes.data
-    if _FUTEX and now == everyone and read_atomic(meet, 1) > 0:
-        _syscall(_FUTEX, address, 129, 2147483647, 0)  # wake all, private
-    spins = 0
-    while now < everyone:
-        spins += 1
-        if spins > 8000:
-            if _FUTEX:
-                add_atomic(meet, 1, 1)
-                _syscall(_FUTEX, address, 128, now, 0)  # sleep as long as the counter stands at `now`
-                add_atomic(meet, 1, -1)
-            else:
-                _yield()
-        now = read_atomic(meet, 0)
-
-
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _gather(out, rows, W, index, value, n):
     """Call `gather`: a function of its own, compiled once for all its callers."""
     gather(out, rows, W, index, value, n)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _sort(t, rows, at, column, value, first, last, parity, count, start, sample, number, touched, lazy):
     """Sort this thread's columns of a mini-batch: for each column its samples and their values.
 
@@ -98,7 +58,7 @@ def _sort(t, rows, at, column, value, first, last, parity, count, start, sample,
     return found
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _load(low, high, rows, X, inputs, shift, factor, tile):
     """Scale rows low..high of a mini-batch into its tile, leaving out inputs that are never lit."""
     whole = len(inputs) == X.shape[1]
@@ -112,7 +72,7 @@ def _load(low, high, rows, X, inputs, shift, factor, tile):
                 out[i] = (x[inputs[i]] - shift[i]) * factor[i]
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _outputs(low, high, rows, partial, bias, classes, targets, weights, Y, delta3, total):
     """From the sums over hidden units to delta3 = w (Y - L), for rows low..high of a mini-batch.
 
@@ -168,7 +128,7 @@ def _outputs(low, high, rows, partial, bias, classes, targets, weights, Y, delta
                 A2[k] *= Y.dtype.type(w)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _descend(update, block, at, n, buffer, scale, decay, state, stride, state_at, c, step):
     """Scale a gradient in `buffer`, add the penalty, and let the rule update n parameters of a block."""
     if decay != 0:
@@ -180,7 +140,7 @@ def _descend(update, block, at, n, buffer, scale, decay, state, stride, state_at
     call(update, block, at, buffer, n, state, state_at + at, stride, c, step * c.shape[1])
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def steps(
     t, T, meet, meetings,
     at, column, value, factor1, first, X, inputs, shift, factor,
@@ -210,7 +170,7 @@ def steps(
         _load(len(rows) * t // T, len(rows) * (t + 1) // T, rows, X, inputs, shift, factor, tile[0])
         if T > 1:
             meetings += T
-            _meet(meet, meetings)
+            meet_all(meet, meetings)
     for step in range(len(c)):
         parity = step % 2
         rows = order[step * B : (step + 1) * B]
@@ -256,7 +216,7 @@ def steps(
             _load(m * t // T, m * (t + 1) // T, later, X, inputs, shift, factor, tile[(step + 1) % 3])
         if T > 1:
             meetings += T
-            _meet(meet, meetings)
+            meet_all(meet, meetings)
 
         # Outputs: E, and delta3.
         weight = 0.0
@@ -268,7 +228,7 @@ def steps(
                      Y[0, :n], d3, total[0, t])  # fmt: skip
             if split and learn:
                 meetings += T
-                _meet(meet, meetings)
+                meet_all(meet, meetings)
         else:
             d3 = delta3[t, :n]
             _outputs(0, n, rows, partial[parity, :, :n], bias[t], classes, targets, weights,
@@ -338,7 +298,7 @@ def steps(
     return meetings
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def compress(X, place, at, column, value):
     """Write the non-zeros of the rows of X, and where each row begins in them; `place` numbers lit inputs.
 
