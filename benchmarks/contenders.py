@@ -36,8 +36,7 @@ def thetanet(X, y, D_H, B, steps, threads=None, raw=None, sparse=None):
     rule = Adam(rate=RATE, beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
     theta = Theta.random(X.shape[1], D_H, D_O, dtype=np.float32)
     stepper = CPUEngine(threads=threads, sparse=sparse).stepper(theta, rule, B)
-    order = np.random.default_rng(0).permutation(len(X))
-    order = np.resize(order, steps * B)
+    order = np.resize(np.random.default_rng(0).permutation(X.shape[0]), steps * B)
     c = np.array([rule.coefficients(t, RATE) for t in range(steps)])
     return lambda: stepper.run(samples, order, c)
 

@@ -12,7 +12,7 @@ BEGIN, END = "<!-- made by make bench -->", "<!-- end -->"
 
 def rows(found):
     """Return (figure, value, must, aim) for each line of the table; values are ratios, larger is better."""
-    wide, narrow = found["steps_table"][800], found["steps_table"][100]
+    wide, narrow = found["steps_table"]["800"], found["steps_table"]["100"]
 
     def ratio(table, name, ours="thetanet"):
         return table[name] / table[ours]
@@ -37,8 +37,8 @@ def rows(found):
          times["scikit-learn, defaults"][0] / ours, "15", "30"),
         ("sparse text (100,000 x 50,000), epoch of Adam, against scikit-learn", text["Adam"][1] / text["Adam"][0], "5", "20"),
         ("sparse text (100,000 x 50,000), epoch of SGD, against scikit-learn", text["SGD"][1] / text["SGD"][0], "5", "20"),
-        ("beside two busy processes, 800 units: throughput / quiet", found["busy"][800], "0.4", "0.5"),
-        ("beside two busy processes, 100 units: throughput / quiet", found["busy"][100], "0.4", "0.5"),
+        ("beside two busy processes, 800 units: throughput / quiet", found["busy"]["800"], "0.4", "0.5"),
+        ("beside two busy processes, 100 units: throughput / quiet", found["busy"]["100"], "0.4", "0.5"),
         ("one sample, 784-100-10: Predictor against predict_proba of scikit-learn",
          one["scikit-learn"] / one["Predictor"], "10", "20"),
         ("one sample, 784-100-10: our predict_proba against scikit-learn's", one["scikit-learn"] / one["estimator"], "2", "4"),
@@ -62,9 +62,9 @@ def write(found, folder, readme):
     wide = ["| figure | measured | must | aim |", "|---|---|---|---|"]
     wide += [f"| {name} | {value:.2f} | {must} | {aim} |" for name, value, must, aim in rows(found)]
     steps = ["| microseconds a step | 800 units, B=256 | 100 units, B=128 |", "|---|---|---|"]
-    for name in found["steps_table"][800]:
+    for name in found["steps_table"]["800"]:
         steps.append(
-            f"| {name} | {found['steps_table'][800][name]:.0f} | {found['steps_table'][100][name]:.0f} |"
+            f"| {name} | {found['steps_table']['800'][name]:.0f} | {found['steps_table']['100'][name]:.0f} |"
         )
     (folder / "results.md").write_text(
         "# Results of `make bench`\n\n" + table(found).split("\n")[0] + "\n\n" + "\n".join(wide)
@@ -90,7 +90,7 @@ NAMES = {
 def draw_steps(found, path):
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
     for ax, (units, batch) in zip(axes, ((800, 256), (100, 128)), strict=True):
-        values = [found["steps_table"][units][name] / 1000 for name in NAMES]
+        values = [found["steps_table"][str(units)][name] / 1000 for name in NAMES]
         colors = ["#1b5e9b", "#7aa6cf", "#b0b0b0", "#d9d9d9", "#d9d9d9", "#d9d9d9"]
         bars = ax.barh(list(NAMES.values()), values, color=colors)
         ax.bar_label(bars, fmt="%.2f", padding=3, fontsize=9)

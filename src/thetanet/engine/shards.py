@@ -120,9 +120,17 @@ class Prepared:
         at = np.empty((self.M, threads + 1), np.int64)
         at[:, 0], at[:, threads] = self.at[:-1], self.at[1:]
         for u in range(1, threads):
-            before = np.concatenate([[0], np.cumsum(self.column < first[u])])
-            at[:, u] = at[:, 0] + before[at[:, threads]] - before[at[:, 0]]
+            at[:, u] = at[:, 0] + _sums(self.column < first[u], self.at)
         return first, at
+
+
+def _sums(marks: NDArray[np.bool_], at: NDArray[np.int64]) -> NDArray[Any]:
+    """Count the marks in each row, where rows begin at `at`; without a long array of whole numbers."""
+    if len(marks) == 0:
+        return np.zeros(len(at) - 1, np.int64)
+    sums = np.add.reduceat(marks, np.minimum(at[:-1], len(marks) - 1), dtype=np.int64)
+    sums[at[1:] == at[:-1]] = 0  # reduceat gives the next mark for an empty row
+    return sums
 
 
 def _non_zeros(X: Any) -> NDArray[np.int64]:
