@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -178,7 +179,8 @@ class ThetaNetClassifier(FittedNetwork):
                 yield record
         finally:
             records.close()  # type: ignore[attr-defined]
-            self._fold(theta, samples)
+            if not sys.is_finalizing():  # a loop that was left may be closed when Python ends
+                self._fold(theta, samples)
 
     @available_if(_learns_from_batches)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:

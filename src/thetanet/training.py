@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -159,7 +160,8 @@ def _mini_batches(
             theta.flat[...] = stepper.theta().flat
             yield measure, rates[first + per_epoch - 1], samples.M
     finally:
-        theta.flat[...] = stepper.theta().flat
+        if not sys.is_finalizing():  # a loop that was left may be closed when Python ends
+            theta.flat[...] = stepper.theta().flat
 
 
 def pass_over(

@@ -118,19 +118,8 @@ class Prepared:
         cuts = np.searchsorted(np.cumsum(self.counts), self.counts.sum() * np.arange(1, threads) / threads)
         first = np.concatenate([[0], np.minimum(cuts + 1, n), [n]]).astype(np.int64)
         at = np.empty((self.M, threads + 1), np.int64)
-        at[:, 0], at[:, threads] = self.at[:-1], self.at[1:]
-        for u in range(1, threads):
-            at[:, u] = at[:, 0] + _sums(self.column < first[u], self.at)
+        kernels.share_out(self.at, self.column, first, at)
         return first, at
-
-
-def _sums(marks: NDArray[np.bool_], at: NDArray[np.int64]) -> NDArray[Any]:
-    """Count the marks in each row, where rows begin at `at`; without a long array of whole numbers."""
-    if len(marks) == 0:
-        return np.zeros(len(at) - 1, np.int64)
-    sums = np.add.reduceat(marks, np.minimum(at[:-1], len(marks) - 1), dtype=np.int64)
-    sums[at[1:] == at[:-1]] = 0  # reduceat gives the next mark for an empty row
-    return sums
 
 
 def _non_zeros(X: Any) -> NDArray[np.int64]:

@@ -26,17 +26,17 @@ from numba.extending import register_jitable
 from thetanet.engine.kernels import loops
 from thetanet.engine.kernels.instructions import BYTES, VECTORS, shifted
 
-__all__ = ["BYTES", "COEFFICIENTS", "VECTORS", "compress", "row_update", "steps"]
+__all__ = ["BYTES", "COEFFICIENTS", "VECTORS", "compress", "row_update", "share_out", "steps"]
 
 COEFFICIENTS = 8  # the most numbers that a rule may change from step to step
 
 _SOURCES = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
 ).hexdigest()
-_steps, _compress = loops.steps, loops.compress
+_steps, _compress, _share_out = loops.steps, loops.compress, loops.share_out
 
 
-def _cached(fingerprint: str) -> tuple[Any, Any]:
+def _cached(fingerprint: str) -> tuple[Any, Any, Any]:
     options = {"nogil": True, "cache": True, "error_model": "numpy"}
 
     @njit(**options)
@@ -49,10 +49,15 @@ def _cached(fingerprint: str) -> tuple[Any, Any]:
         fingerprint  # noqa: B018
         return _compress(*arguments)
 
-    return steps, compress
+    @njit(**options)
+    def share_out(*arguments):
+        fingerprint  # noqa: B018
+        return _share_out(*arguments)
+
+    return steps, compress, share_out
 
 
-steps, compress = _cached(_SOURCES)
+steps, compress, share_out = _cached(_SOURCES)
 
 
 @cache

@@ -318,3 +318,15 @@ def compress(X, place, at, column, value):
                     value[q] = x[i]
                     q += 1
     at[X.shape[0]] = q
+
+
+@njit(**OPTIONS)
+def share_out(begins, column, first, at):
+    """Write where the columns of each thread begin in each row; columns are in order within a row."""
+    for row in range(len(at)):
+        q = begins[row]
+        for u in range(len(first) - 1):
+            while q < begins[row + 1] and column[q] < first[u]:
+                q += 1
+            at[row, u] = q
+        at[row, len(first) - 1] = begins[row + 1]
