@@ -52,8 +52,7 @@ class Prepared:
         self.X = np.zeros((0, D_I), dtype)
         self.column, self.value = np.zeros(0, np.uint16), np.zeros(0, dtype)
         self.at = np.zeros((self.M, 1), np.int64)
-        self.shift = np.zeros(len(self.lit)) if not shifted else scaling.shift[self.lit]
-        self.factor = np.asarray(scaling.factor[self.lit], np.float64)
+        self.factor = scaling.factor[self.lit].astype(dtype)
         if dense:
             X = np.ascontiguousarray(X)
         if self.sparse:
@@ -68,24 +67,23 @@ class Prepared:
         self.weights = np.zeros(0) if chunk.weight is None else np.array(chunk.weight, np.float64)
 
     def _keep(self, X: Any, scaling: Any) -> None:
-        if X.dtype in (np.uint8, self.dtype):
+        if scaling.shift is None and X.dtype in (np.uint8, self.dtype):
             self.alive = X  # `_writeable` only borrows its memory
             self.X = _writeable(X)
             return
-        # Scaled before it is narrowed: float32 cannot tell 1e7 from 1e7 + 0.1.
+        # Scaled once, and before it is narrowed: float32 cannot tell 1e7 from 1e7 + 0.1.
         self.X = np.empty(X.shape, self.dtype)
         for low in range(0, self.M, 4096):
             self.X[low : low + 4096] = scaling.apply(X[low : low + 4096])
-        self.shift, self.factor = np.zeros_like(self.shift), np.ones_like(self.factor)
+        self.factor = np.ones_like(self.factor)
 
     def _skip_zeros(self, X: Any, scaling: Any, counts: NDArray[Any]) -> None:
         kind = np.uint16 if len(self.lit) < 2**16 else np.int32
         place = np.zeros(X.shape[1], kind)
         place[self.lit] = np.arange(len(self.lit), dtype=kind)
         at = np.empty(self.M + 1, np.int64)
-        same = bool(
-            (self.factor == self.factor[:1]).all()
-        )  # one factor for all inputs: it is applied to sums
+        # One factor for all inputs is applied to their sums.
+        same = bool((self.factor == self.factor[:1]).all())
         if isinstance(X, np.ndarray):
             total = int(counts.sum())
             self.column = np.empty(total, kind)
@@ -251,7 +249,7 @@ class Walk:
         def work(t: int) -> None:
             kernels.steps(
                 t, T, meet, 0,
-                self.at, p.column, p.value, p.scale, self.first, p.X, p.lit, p.shift, p.factor,
+                self.at, p.column, p.value, p.scale, self.first, p.X, p.lit, p.factor,
                 p.classes, p.targets, p.weights, order, self.batch,
                 s.parts[t], s.states[t], s.bias, s.bias_state, s.widths[t], s.W, s.theta.D_O,
                 c, decay, mean, self.update, self.lazy, learn,

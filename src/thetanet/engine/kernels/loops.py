@@ -59,17 +59,17 @@ def _sort(t, rows, at, column, value, first, last, parity, count, start, sample,
 
 
 @njit(**OPTIONS)
-def _load(low, high, rows, X, inputs, shift, factor, tile):
+def _load(low, high, rows, X, inputs, factor, tile):
     """Scale rows low..high of a mini-batch into its tile, leaving out inputs that are never lit."""
     whole = len(inputs) == X.shape[1]
     for b in range(low, high):
         x, out = X[rows[b]], tile[b]
         if whole:
             for i in range(len(out)):
-                out[i] = (x[i] - shift[i]) * factor[i]
+                out[i] = x[i] * factor[i]
         else:
             for i in range(len(out)):
-                out[i] = (x[inputs[i]] - shift[i]) * factor[i]
+                out[i] = x[inputs[i]] * factor[i]
 
 
 @njit(**OPTIONS)
@@ -143,7 +143,7 @@ def _descend(update, block, at, n, buffer, scale, decay, state, stride, state_at
 @njit(**OPTIONS)
 def steps(
     t, T, meet, meetings,
-    at, column, value, factor1, first, X, inputs, shift, factor,
+    at, column, value, factor1, first, X, inputs, factor,
     classes, targets, weights, order, B,
     theta, state, bias, bias_state, widths, W, D_O,
     c, decay, mean, update, lazy, learn,
@@ -153,7 +153,7 @@ def steps(
 
     Sparse inputs: `at` (M, T + 1) says where the columns of thread u begin in `column` and `value` for each
     sample, `first` (T + 1,) which columns are whose, `factor1` scales all values. Dense inputs: X, of which
-    `inputs` are lit, with `shift` and `factor` for each of them. `learn` false measures only.
+    `inputs` are lit, with a `factor` for each of them. `learn` false measures only.
     """
     dense = X.shape[0] > 0
     n_in = len(inputs)
@@ -167,7 +167,7 @@ def steps(
     some = 0
     if dense and len(c):
         rows = order[:B]
-        _load(len(rows) * t // T, len(rows) * (t + 1) // T, rows, X, inputs, shift, factor, tile[0])
+        _load(len(rows) * t // T, len(rows) * (t + 1) // T, rows, X, inputs, factor, tile[0])
         if T > 1:
             meetings += T
             meet_all(meet, meetings)
@@ -213,7 +213,7 @@ def steps(
         elif dense and step + 1 < len(c):
             later = order[(step + 1) * B : (step + 2) * B]
             m = len(later)
-            _load(m * t // T, m * (t + 1) // T, later, X, inputs, shift, factor, tile[(step + 1) % 3])
+            _load(m * t // T, m * (t + 1) // T, later, X, inputs, factor, tile[(step + 1) % 3])
         if T > 1:
             meetings += T
             meet_all(meet, meetings)
