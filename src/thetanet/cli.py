@@ -114,7 +114,7 @@ def train(
     report: dict[str, Any] = {
         "data": dataset.name, "M": M, "D_I": D_I, "D_H": hidden, "D_O": net.theta_.D_O,
         "descent": repr(method), "seed": seed, "stopped": stopped, "seconds": seconds,
-        "explanation": net.explanation_,
+        "explanation": getattr(net, "explanation_", None),
         "history": net.history_, "model": str(to), "pictures": [],
     }  # fmt: skip
     if dataset.X_test is not None:

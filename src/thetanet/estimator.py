@@ -16,6 +16,7 @@ from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.descent import is_whole_pass, resolve
 from thetanet.engine import Engine
+from thetanet.engine.cpu import CPUEngine
 from thetanet.errors import InputError
 from thetanet.fitted import FittedNetwork
 from thetanet.labels import Labels
@@ -158,7 +159,8 @@ class ThetaNetClassifier(FittedNetwork):
         batch = min(int(self.batch), samples.M)
         theta = start(samples, int(self.hidden), rng, engine.dtype)
         self._begin(labels)
-        if hasattr(engine, "explain"):
+        if isinstance(engine, CPUEngine):
+            engine.warm_up(theta, samples, method, batch, float(self.alpha) / samples.total_weight)
             self.explanation_ = f"{method}; {engine.explain(theta, samples, batch)}"
         records = train(
             theta,

@@ -29,7 +29,8 @@ class Record:
     samples : int
         Samples seen since the start.
     seconds : float
-        Time since the start, validation included.
+        Time since the start of the descent, validation included. What an engine compiles for a new kind of
+        data, once on a machine, comes before.
     error : float
         E per sample on the training data. For mini-batches the mean over the epoch, each batch before its
         step; for whole passes at the new Theta.

@@ -10,6 +10,8 @@ another process wants one of the cores (see DECISIONS.md).
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -26,6 +28,7 @@ from thetanet.errors import InputError
 from thetanet.theta import Theta
 
 _ENOUGH = 2e6  # floating-point operations in a step from which a second thread is worth its meeting
+_COMPILING = "thetanet: compiling for this kind of data, once on this machine: about 15 seconds"
 _PASS_BATCH = 512  # samples in a tile of a whole pass
 
 
@@ -101,6 +104,20 @@ class CPUEngine:
         """Return Z, A2 or Y of the rows of X, in Theta's own floating-point type."""
         threads = 1 if X.shape[0] <= self.tile else self.threads or available_threads()
         return propagate(theta, X, to, self.tile, threads)
+
+    def warm_up(self, theta: Theta, chunk: Chunk, rule: Any, batch: int, decay: float = 0.0) -> None:
+        """Prepare the chunk, and compile for its kind of data: seconds, once on a machine; says so then.
+
+        `rule` is a mini-batch rule, or a whole-pass method.
+        """
+        notice = threading.Timer(1.5, print, [_COMPILING], {"file": sys.stderr})
+        notice.daemon = True
+        notice.start()
+        try:
+            steps = rule if hasattr(rule, "update") else _Sum()
+            self.stepper(theta, steps, batch, decay).run(chunk, np.zeros(0, np.int64), np.zeros((0, 1)))
+        finally:
+            notice.cancel()
 
     def explain(self, theta: Theta, chunk: Chunk, batch: int) -> str:
         """Say how steps of `batch` samples of this chunk are computed, and why."""

@@ -15,6 +15,8 @@ OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"contract", "reassoc", "nsz", "arcp"},  # nothing that changes NaN or infinity
     "boundscheck": False,
+    "no_cpython_wrapper": True,  # called from compiled code only
+    "no_cfunc_wrapper": True,
 }
 
 # Where the kernel can wake a sleeper (Linux), waiting threads sleep; elsewhere they give way again and again.
