@@ -365,6 +365,15 @@ def test_errors_after_fitting(iris):
         net().fit(X, Y, X_val=X, y_val=Y + 1)
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-6, 1e6, 1e100])
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+def test_inputs_of_any_size(size, kind):
+    X = np.random.default_rng(0).random((60, 4)) * (np.random.default_rng(1).random((60, 4)) < 0.5)
+    y = X[:, 0] > 0.3
+    fitted = net(epochs=60).fit(kind(X * size), y)
+    assert fitted.score(kind(X * size), y) > 0.9
+
+
 def test_no_warning_on_clean_data(iris):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -52,7 +52,7 @@ class Prepared:
         self.X = np.zeros((0, D_I), dtype)
         self.column, self.value = np.zeros(0, np.uint16), np.zeros(0, dtype)
         self.at = np.zeros((self.M, 1), np.int64)
-        self.factor = scaling.factor[self.lit].astype(dtype)
+        self.factor = np.ones(len(self.lit), dtype)
         if dense:
             X = np.ascontiguousarray(X)
         if self.sparse:
@@ -70,35 +70,38 @@ class Prepared:
         if scaling.shift is None and X.dtype in (np.uint8, self.dtype):
             self.alive = X  # `_writeable` only borrows its memory
             self.X = _writeable(X)
-            return
-        # Scaled once, and before it is narrowed: float32 cannot tell 1e7 from 1e7 + 0.1.
-        self.X = np.empty(X.shape, self.dtype)
+            self.factor = scaling.factor[self.lit].astype(self.dtype)
+        else:
+            self.X = self._scaled(X, scaling)
+
+    def _scaled(self, X: NDArray[Any], scaling: Any) -> NDArray[Any]:
+        """Scale once, and before narrowing: float32 holds neither 1e200 nor the 0.1 of 1e7 + 0.1."""
+        scaled = np.empty(X.shape, self.dtype)
         for low in range(0, self.M, 4096):
-            self.X[low : low + 4096] = scaling.apply(X[low : low + 4096])
-        self.factor = np.ones_like(self.factor)
+            scaled[low : low + 4096] = scaling.apply(X[low : low + 4096])
+        return scaled
 
     def _skip_zeros(self, X: Any, scaling: Any, counts: NDArray[Any]) -> None:
         kind = np.uint16 if len(self.lit) < 2**16 else np.int32
         place = np.zeros(X.shape[1], kind)
         place[self.lit] = np.arange(len(self.lit), dtype=kind)
-        at = np.empty(self.M + 1, np.int64)
-        # One factor for all inputs is applied to their sums.
-        same = bool((self.factor == self.factor[:1]).all())
-        if isinstance(X, np.ndarray):
-            total = int(counts.sum())
-            self.column = np.empty(total, kind)
-            self.value = np.empty(total, np.uint8 if X.dtype == np.uint8 and same else self.dtype)
-            kernels.compress(_writeable(X), place, at, self.column, self.value)
-        else:
-            X = X if X.has_sorted_indices and X.has_canonical_format else _canonical(X)
-            at[...] = X.indptr
-            self.column, self.value = place[X.indices], X.data.astype(self.dtype)
-        if same:
-            self.scale = float(self.factor[0]) if len(self.factor) else 1.0
-        else:
-            self.value *= self.factor[self.column].astype(self.dtype)
-        self.at = at
+        self.at = np.empty(self.M + 1, np.int64)
         self.counts = counts[self.lit]
+        if not isinstance(X, np.ndarray):
+            X = X if X.has_sorted_indices and X.has_canonical_format else _canonical(X)
+            self.at[...] = X.indptr
+            self.column = place[X.indices]
+            self.value = (X.data * scaling.factor[X.indices]).astype(self.dtype)
+            return
+        factor = scaling.factor[self.lit]
+        if X.dtype in (np.uint8, self.dtype) and (factor == factor[:1]).all():
+            self.scale = float(factor[0]) if len(factor) else 1.0  # applied to sums of what is kept as it is
+        else:
+            X = self._scaled(X, scaling)
+        total = int(counts.sum())
+        self.column = np.empty(total, kind)
+        self.value = np.empty(total, X.dtype)
+        kernels.compress(_writeable(X), place, self.at, self.column, self.value)
 
     def columns_of(self, threads: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Share the columns out so that each thread has about the same number of non-zeros.
