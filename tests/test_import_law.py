@@ -37,7 +37,10 @@ LAW = {
 
 # library -> the only files that may name it
 ONLY = {
-    "numba": {f"engine/kernels/{name}.py" for name in ("__init__", "instructions", "loops", "meeting")},
+    "numba": {
+        f"engine/kernels/{name}.py"
+        for name in ("__init__", "instructions", "loops", "meeting", "outputs", "zeros")
+    },
     "jax": {"engine/jax.py"},
     "dask": {"engine/dask.py"},
     "distributed": {"engine/dask.py"},

@@ -14,6 +14,7 @@ from numba import njit
 from thetanet import SGD, Adam, CPUEngine, Theta, error_and_gradient
 from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
+from thetanet.engine import shards
 from thetanet.engine.kernels.instructions import exp_minus
 
 
@@ -95,6 +96,26 @@ def test_any_shape_density_batch_and_number_of_threads(rule, problem, threads, s
     close = 2e-5 if isinstance(rule, SGD) else 0.021 * count
     np.testing.assert_allclose(end.flat, flat, rtol=1e-4, atol=close)
     assert np.quantile(np.abs(end.flat - flat), 0.9) < 1e-4
+
+
+def test_work_that_is_cut_to_fit_the_caches_gives_the_same_numbers(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = (rng.random((500, 200)) * 255 * (rng.random((500, 200)) < 0.6)).astype(np.uint8)
+    samples = Samples(X, rng.integers(10, size=500), 10, Scaling.of(X))
+    theta, rule = Theta.random(200, 40, 10), SGD(momentum=0.0)
+    c = np.array([rule.coefficients(t, 0.1) for t in range(3)])
+    ends = []
+    for size in (10**9, 9_000):
+        monkeypatch.setattr(shards, "_SEGMENT", size)
+        monkeypatch.setattr(shards, "_GROUP", size)
+        engine = CPUEngine("float64", sparse=True)
+        engine.threads_for = lambda *a: 2
+        stepper = engine.stepper(theta, rule, 203)
+        stepper.run(samples, np.arange(500), c)
+        ends.append(stepper.theta().flat)
+        parts = stepper._walk.at.shape[1] - 1, stepper._walk.start.shape[1]
+    assert parts == (4, 4)  # segments of the columns, groups of the samples
+    np.testing.assert_allclose(ends[1], ends[0], rtol=1e-11, atol=1e-12)
 
 
 def test_another_number_of_threads_agrees_to_rounding():

@@ -7,6 +7,7 @@ cut into blocks of hidden units, some for each thread.
 from __future__ import annotations
 
 import ctypes
+import math
 from concurrent.futures import Executor
 from itertools import pairwise
 from typing import Any
@@ -18,6 +19,9 @@ from thetanet.engine import Chunk, Measure, kernels
 from thetanet.theta import Theta
 
 DENSITY = 0.3  # share of non-zeros above which the dense products are quicker (measured, see DECISIONS.md)
+_SEGMENT, _GROUP = 60_000, 30_000  # bytes of W1 and of delta2 that stay in the first-level cache while in use
+_INDICES = 65_536  # samples that a sorted column can name (uint16)
+_BUFFER = 8192  # numbers of a gradient that are on their way to the rule
 
 
 class Prepared:
@@ -51,7 +55,7 @@ class Prepared:
         # or `dtype`, and what is not used has type `dtype`.
         self.X = np.zeros((0, D_I), dtype)
         self.column, self.value = np.zeros(0, np.uint16), np.zeros(0, dtype)
-        self.at = np.zeros((self.M, 1), np.int64)
+        self.begins = np.zeros(self.M + 1, np.int64)
         self.factor = np.ones(len(self.lit), dtype)
         if dense:
             X = np.ascontiguousarray(X)
@@ -85,11 +89,11 @@ class Prepared:
         kind = np.uint16 if len(self.lit) < 2**16 else np.int32
         place = np.zeros(X.shape[1], kind)
         place[self.lit] = np.arange(len(self.lit), dtype=kind)
-        self.at = np.empty(self.M + 1, np.int64)
+        self.begins = np.empty(self.M + 1, np.int64)
         self.counts = counts[self.lit]
         if not isinstance(X, np.ndarray):
             X = X if X.has_sorted_indices and X.has_canonical_format else _canonical(X)
-            self.at[...] = X.indptr
+            self.begins[...] = X.indptr
             self.column = place[X.indices]
             self.value = (X.data * scaling.factor[X.indices]).astype(self.dtype)
             return
@@ -101,25 +105,27 @@ class Prepared:
         total = int(counts.sum())
         self.column = np.empty(total, kind)
         self.value = np.empty(total, X.dtype)
-        kernels.compress(_writeable(X), place, self.at, self.column, self.value)
+        kernels.compress(_writeable(X), place, self.begins, self.column, self.value)
 
-    def columns_of(self, threads: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def columns_of(self, threads: int, segments: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         """Share the columns out so that each thread has about the same number of non-zeros.
 
         Returns
         -------
         first : (threads + 1,)
             The first column of each thread.
-        at : (M, threads + 1)
-            Where each thread's columns begin among the non-zeros of each sample.
+        at : (M, threads * segments + 1)
+            Where each segment of columns begins among the non-zeros of each sample.
         """
         n = len(self.lit)
         if not self.sparse:
-            return np.linspace(0, n, threads + 1).astype(np.int64), np.zeros((0, threads + 1), np.int64)
+            first = np.linspace(0, n, threads + 1).astype(np.int64)
+            return first, np.zeros((0, threads + 1), np.uint32)
         cuts = np.searchsorted(np.cumsum(self.counts), self.counts.sum() * np.arange(1, threads) / threads)
         first = np.concatenate([[0], np.minimum(cuts + 1, n), [n]]).astype(np.int64)
-        at = np.empty((self.M, threads + 1), np.int64)
-        kernels.share_out(self.at, self.column, first, at)
+        each = [np.linspace(low, high, segments, endpoint=False) for low, high in pairwise(first)]
+        at = np.empty((self.M, threads * segments + 1), np.uint32)
+        kernels.share_out(self.begins, self.column, np.concatenate([*each, [n]]).astype(np.int64), at)
         return first, at
 
 
@@ -151,6 +157,14 @@ def _canonical(X: Any) -> Any:
     return X
 
 
+def _aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return zeros that begin at a cache line: vectors that straddle two of them take a quarter longer."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + 64, np.uint8)
+    begin = -memory.ctypes.data % 64
+    return memory[begin : begin + size].view(dtype).reshape(shape)
+
+
 class Shards:
     """Theta and the state of a rule, cut by hidden units.
 
@@ -177,8 +191,8 @@ class Shards:
         self.widths = np.array([[u.stop - u.start for u in blocks] for blocks in self.units])
         slots = len(state)
         self.size = (1 + len(lit) + D_O) * self.W
-        self.parts = [np.zeros((self.blocks, self.size), theta.dtype) for _ in range(threads)]
-        self.states = [np.zeros((slots, self.blocks, self.size), theta.dtype) for _ in range(threads)]
+        self.parts = [_aligned((self.blocks, self.size), theta.dtype) for _ in range(threads)]
+        self.states = [_aligned((slots, self.blocks, self.size), theta.dtype) for _ in range(threads)]
         self.bias = np.zeros((threads, D_O), theta.dtype)
         self.bias_state = np.zeros((threads, slots, D_O), theta.dtype)
         self.distribute()
@@ -216,6 +230,12 @@ class Shards:
         self._move(inwards=False)
 
 
+def _parts(size: float, fits: int, non_zeros: float, enough: int) -> int:
+    """Return into how many parts to cut what does not fit into a cache: none with few non-zeros in a part."""
+    parts = max(1, math.ceil(size / fits))
+    return parts if non_zeros >= enough * parts else 1
+
+
 class Walk:
     """Many steps over one chunk: buffers, threads, and the call of the compiled loops."""
 
@@ -223,20 +243,26 @@ class Walk:
         self, shards: Shards, prepared: Prepared, batch: int, update: Any, lazy: bool, pool: Executor | None
     ) -> None:
         self.shards, self.prepared, self.batch, self.pool = shards, prepared, batch, pool
-        self.update, self.lazy = update, lazy
+        self.update = update
         T, n, W, dtype = len(shards.parts), len(prepared.lit), shards.W, prepared.dtype
         D_O = shards.theta.D_O
-        self.first, self.at = prepared.columns_of(T)
-        self.most = int(np.diff(prepared.at).max()) if prepared.sparse and prepared.M else 0
-        self.Z = [np.empty((shards.blocks, batch, W), dtype) for _ in range(T)]
-        self.delta = [np.empty((batch, W), dtype) for _ in range(T)]
-        self.buffer = [np.empty(max(2048, W, D_O), dtype) for _ in range(T)]
+        row = W * dtype.itemsize
+        mean = prepared.density * n if prepared.sparse else 0  # non-zeros of a sample
+        self.first, self.at = prepared.columns_of(T, _parts(n * row / T, _SEGMENT, mean / T, 12))
+        self.lazy = lazy and batch <= _INDICES
+        per_column = 0 if self.lazy else prepared.density * batch
+        groups = max(_parts(batch * row, _GROUP, per_column, 6), -(-batch // _INDICES))
+        self.group = -(-batch // groups)
+        most = int(np.diff(prepared.begins).max()) if prepared.sparse and prepared.M else 0
+        self.Z = [_aligned((shards.blocks, batch, W), dtype) for _ in range(T)]
+        self.delta = [_aligned((batch, W), dtype) for _ in range(T)]
+        self.buffer = [_aligned((max(_BUFFER, W, D_O),), dtype) for _ in range(T)]
         self.partial = np.empty((2, T, batch, D_O), dtype)
         self.Y, self.delta3 = np.empty((2, T, batch, D_O), dtype)
         self.tile = np.empty((3, 0 if prepared.sparse else batch, n), dtype)
-        entries = batch * self.most
-        self.count, self.start = np.zeros((2, n), np.int64), np.empty((2, n), np.int64)
-        self.sample, self.number = np.empty((2, T, entries), np.int32), np.empty((2, T, entries), dtype)
+        self.start, self.stop = np.zeros((2, 2, groups, n if prepared.sparse else 0), np.uint32)
+        self.sample = np.empty((2, T, batch * most), np.uint16)
+        self.number = np.empty((2, T, batch * most), prepared.value.dtype)
         self.touched = np.zeros((2, n + T), np.int64)
 
     def run(
@@ -252,12 +278,12 @@ class Walk:
         def work(t: int) -> None:
             kernels.steps(
                 t, T, meet, 0,
-                self.at, p.column, p.value, p.scale, self.first, p.X, p.lit, p.factor,
+                p.begins, self.at, p.column, p.value, p.scale, self.first, self.group, p.X, p.lit, p.factor,
                 p.classes, p.targets, p.weights, order, self.batch,
                 s.parts[t], s.states[t], s.bias, s.bias_state, s.widths[t], s.W, s.theta.D_O,
                 c, decay, mean, self.update, self.lazy, learn,
                 self.Z[t], self.delta[t], self.partial, self.Y, self.delta3, self.tile, self.buffer[t],
-                self.count, self.start, self.sample, self.number, self.touched, total,
+                self.start, self.stop, self.sample, self.number, self.touched, total,
             )  # fmt: skip
 
         others = [self.pool.submit(work, t) for t in range(1, T)] if self.pool is not None else []

@@ -23,7 +23,7 @@ import scipy.linalg.cython_blas  # noqa: F401  the BLAS that numba's `np.dot` ca
 from numba import carray, cfunc, njit, types
 from numba.extending import register_jitable
 
-from thetanet.engine.kernels import loops
+from thetanet.engine.kernels import loops, zeros
 from thetanet.engine.kernels.instructions import BYTES, VECTORS, shifted
 
 __all__ = ["BYTES", "COEFFICIENTS", "VECTORS", "compress", "row_update", "share_out", "steps"]
@@ -33,7 +33,7 @@ COEFFICIENTS = 8  # the most numbers that a rule may change from step to step
 _SOURCES = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
 ).hexdigest()
-_steps, _compress, _share_out = loops.steps, loops.compress, loops.share_out
+_steps, _compress, _share_out = loops.steps, zeros.compress, zeros.share_out
 
 
 def _cached(fingerprint: str) -> tuple[Any, Any, Any]:

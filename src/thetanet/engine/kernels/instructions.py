@@ -146,6 +146,21 @@ def call(typingctx, update, theta, theta_at, gradient, n, state, state_at, strid
 
 
 @intrinsic
+def prefetch(typingctx, pointer, n):
+    """Ask for the cache line of pointer[n], which is read soon."""
+
+    def codegen(context, builder, signature, arguments):
+        i32, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
+        builder.call(function, [address, ir.Constant(i32, 0), ir.Constant(i32, 3), ir.Constant(i32, 1)])
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.int64), codegen
+
+
+@intrinsic
 def add_atomic(typingctx, array, place, n):
     """Add n to array[place], atomically, and return what stood there before."""
 

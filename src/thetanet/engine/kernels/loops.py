@@ -2,60 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import njit
 
-from thetanet.engine.kernels.instructions import (
-    call,
-    exp_minus,
-    gather,
-    pointer_to,
-)
+from thetanet.engine.kernels.instructions import call, exp_minus, pointer_to
 from thetanet.engine.kernels.meeting import OPTIONS, meet_all
+from thetanet.engine.kernels.outputs import outputs
+from thetanet.engine.kernels.zeros import add_columns, add_rows, sort_columns, weighted_sums
 
-
-@njit(**OPTIONS)
-def _gather(out, rows, W, index, value, n):
-    """Call `gather`: a function of its own, compiled once for all its callers."""
-    gather(out, rows, W, index, value, n)
-
-
-@njit(**OPTIONS)
-def _sort(t, rows, at, column, value, first, last, parity, count, start, sample, number, touched, lazy):
-    """Sort this thread's columns of a mini-batch: for each column its samples and their values.
-
-    A counting sort in two passes. With `lazy`, only columns that occur are looked at; returns how many.
-    """
-    mine, filled, found = count[parity], 0, 0
-    seen, samples, numbers = touched[parity], sample[parity, t], number[parity, t]
-    if lazy:
-        for place in range(first, first + seen[len(seen) - len(sample[parity]) + t]):
-            mine[seen[place]] = 0
-    else:
-        mine[first:last] = 0
-    for b in range(len(rows)):
-        for q in range(at[rows[b], t], at[rows[b], t + 1]):
-            c = column[q]
-            if lazy and mine[c] == 0:
-                seen[first + found] = c
-                found += 1
-            mine[c] += 1
-    begin = start[parity]
-    for place in range(first, first + found if lazy else last):
-        c = seen[place] if lazy else place
-        begin[c] = filled
-        filled += mine[c]
-        mine[c] = 0
-    for b in range(len(rows)):
-        for q in range(at[rows[b], t], at[rows[b], t + 1]):
-            c = column[q]
-            place = begin[c] + mine[c]
-            mine[c] += 1
-            samples[place] = b
-            numbers[place] = value[q]
-    return found
+_FEW = 64  # outputs up to which products with W2 are sums of rows, quicker than BLAS then
 
 
 @njit(**OPTIONS)
@@ -73,59 +28,18 @@ def _load(low, high, rows, X, inputs, factor, tile):
 
 
 @njit(**OPTIONS)
-def _outputs(low, high, rows, partial, bias, classes, targets, weights, Y, delta3, total):
-    """From the sums over hidden units to delta3 = w (Y - L), for rows low..high of a mini-batch.
-
-    Adds E and the number of right answers to `total`. ln(1 + e) is summed as the logarithm of a product.
-    """
-    D_O = Y.shape[1]
-    one = Y.dtype.type(1)
-    T = partial.shape[0]
-    for b in range(low, high):
-        row = rows[b]
-        A2, y = delta3[b], Y[b]
+def _back_from_few(d3, turned, numerals, block, two_at, flat_z, flat_d, W, buffer, group):
+    """delta3 W2^T to `flat_d` and delta3^T Z to `buffer`, for few outputs; `turned` is delta3 transposed."""
+    n, D_O = d3.shape
+    flat_d[:] = 0
+    for b in range(n):
+        add_rows(pointer_to(flat_d, b * W), pointer_to(block, two_at), W, pointer_to(numerals, 0),
+                 pointer_to(d3.reshape(-1), b * D_O), D_O)  # fmt: skip
+    buffer[: D_O * W] = 0
+    for low in range(0, n, group):
         for k in range(D_O):
-            A2[k] = bias[k]
-        for u in range(T):
-            for k in range(D_O):
-                A2[k] += partial[u, b, k]
-        for k in range(D_O):
-            e = exp_minus(abs(A2[k]))
-            y[k] = e  # for the product below
-        w = weights[row] if len(weights) else 1.0
-        E, product, best, right = 0.0, 1.0, 0, True
-        for k in range(D_O):
-            a = A2[k]
-            E += max(a, 0.0)
-            product *= 1.0 + y[k]
-            if product > 1e250:
-                E += math.log(product)
-                product = 1.0
-            if a > A2[best]:
-                best = k
-        E += math.log(product)
-        if len(classes):
-            E -= A2[classes[row]]
-            right = best == classes[row]
-        else:
-            for k in range(D_O):
-                E -= targets[row, k] * A2[k]
-                right = right and (A2[k] > 0) == (targets[row, k] > 0.5)
-        total[0] += w * E
-        total[1] += w * right
-        total[2] += w
-        for k in range(D_O):
-            y[k] = (one if A2[k] >= 0 else y[k]) / (one + y[k])
-        for k in range(D_O):
-            A2[k] = y[k]
-        if len(classes):
-            A2[classes[row]] -= one
-        else:
-            for k in range(D_O):
-                A2[k] -= targets[row, k]
-        if len(weights):
-            for k in range(D_O):
-                A2[k] *= Y.dtype.type(w)
+            add_rows(pointer_to(buffer, k * W), pointer_to(flat_z, low * W), W, pointer_to(numerals, 0),
+                     pointer_to(turned, k * n + low), min(group, n - low))  # fmt: skip
 
 
 @njit(**OPTIONS)
@@ -143,17 +57,18 @@ def _descend(update, block, at, n, buffer, scale, decay, state, stride, state_at
 @njit(**OPTIONS)
 def steps(
     t, T, meet, meetings,
-    at, column, value, factor1, first, X, inputs, factor,
+    begins, at, column, value, factor1, first, group, X, inputs, factor,
     classes, targets, weights, order, B,
     theta, state, bias, bias_state, widths, W, D_O,
     c, decay, mean, update, lazy, learn,
-    Z, delta, partial, Y, delta3, tile, buffer, count, start, sample, number, touched, total,
+    Z, delta, partial, Y, delta3, tile, buffer, start, stop, sample, number, touched, total,
 ):  # fmt: skip
     """Take one step for each row of `c`, over consecutive mini-batches of `order`, as thread t of T.
 
-    Sparse inputs: `at` (M, T + 1) says where the columns of thread u begin in `column` and `value` for each
-    sample, `first` (T + 1,) which columns are whose, `factor1` scales all values. Dense inputs: X, of which
-    `inputs` are lit, with a `factor` for each of them. `learn` false measures only.
+    Sparse inputs: sample i has `column` and `value` from begins[i] on, and at[i] says where its segments of
+    columns begin there, `first` (T + 1,) which columns are whose; `factor1` scales all values, `group` is the
+    number of samples whose columns are sorted together. Dense inputs: X, of which `inputs` are lit, with a
+    `factor` for each of them. `learn` false measures only.
     """
     dense = X.shape[0] > 0
     n_in = len(inputs)
@@ -164,7 +79,10 @@ def steps(
     factor1, decay, inverse = kind(factor1), kind(decay), kind(1 / factor1)
     chunk = max(1, len(buffer) // W)
     split = B * D_O > 4096 and T > 1  # else every thread computes all of delta3, and nobody waits for it
-    some = 0
+    segments = (at.shape[1] - 1) // T
+    few = not dense and D_O <= _FEW and len(buffer) >= D_O * W
+    numerals = np.arange(max(min(group, B), D_O)).astype(np.uint16)
+    turned = np.empty(B * D_O if few else 0, theta.dtype)
     if dense and len(c):
         rows = order[:B]
         _load(len(rows) * t // T, len(rows) * (t + 1) // T, rows, X, inputs, factor, tile[0])
@@ -189,13 +107,7 @@ def steps(
                     for h in range(W):
                         z[b, h] += block[h]
             else:
-                for b in range(n):
-                    row = rows[b]
-                    for h in range(W):
-                        z[b, h] = block[h] * inverse
-                    begin = at[row, 0]
-                    _gather(pointer_to(flat_z, b * W), pointer_to(block, W), W, pointer_to(column, begin),
-                            pointer_to(value, begin), at[row, T] - begin)  # fmt: skip
+                weighted_sums(z, block, W, inverse, rows, begins, at, column, value, j == 0)
             scale = kind(1) if dense else factor1
             for i in range(n * W):
                 a = scale * flat_z[i]
@@ -206,10 +118,12 @@ def steps(
             two = block[two_at:].reshape(D_O, W)
             mine += np.dot(z, two.T)
         if learn and not dense:
-            some = _sort(t, rows, at, column, value, first[t], first[t + 1], parity,
-                         count, start, sample, number, touched, lazy)  # fmt: skip
-            if lazy:
-                touched[parity, len(touched[0]) - T + t] = some
+            own = len(touched[0]) - T + t  # where the number of columns seen stands
+            touched[parity, own] = sort_columns(
+                rows, begins, at, t * segments, (t + 1) * segments, column, value, first[t], first[t + 1],
+                group, start[parity], stop[parity], sample[parity, t], number[parity, t], touched[parity],
+                touched[parity, own], lazy,
+            )  # fmt: skip
         elif dense and step + 1 < len(c):
             later = order[(step + 1) * B : (step + 2) * B]
             m = len(later)
@@ -224,27 +138,36 @@ def steps(
             weight += weights[rows[b]] if len(weights) else 1.0
         if split or not learn:
             d3 = delta3[0, :n]
-            _outputs(low, high, rows, partial[parity, :, :n], bias[t], classes, targets, weights,
-                     Y[0, :n], d3, total[0, t])  # fmt: skip
+            outputs(low, high, rows, partial[parity], bias[t], classes, targets, weights,
+                    Y[0], delta3[0], total[0, t])  # fmt: skip
             if split and learn:
                 meetings += T
                 meet_all(meet, meetings)
         else:
             d3 = delta3[t, :n]
-            _outputs(0, n, rows, partial[parity, :, :n], bias[t], classes, targets, weights,
-                     Y[t, :n], d3, total[0 if t == 0 else 1, t])  # fmt: skip
+            outputs(0, n, rows, partial[parity], bias[t], classes, targets, weights,
+                    Y[t], delta3[t], total[0 if t == 0 else 1, t])  # fmt: skip
         if not learn or weight == 0:
             continue
         scale = kind(1 / weight) if mean else kind(1)
 
         # Backward: delta2, the gradients, and the rule, block by block.
+        groups = (n + group - 1) // group
+        if few:
+            for b in range(n):
+                for k in range(D_O):
+                    turned[k * n + b] = d3[b, k]
         for j in range(blocks):
             block, z, d2 = theta[j], Z[j, :n], delta[:n]
             flat_z, flat_d = z.reshape(-1), d2.reshape(-1)
             state_at = j * size
             two = block[two_at:].reshape(D_O, W)
-            np.dot(d3, two, d2)
-            two_gradient = np.dot(d3.T, z).reshape(-1)
+            if few:
+                two_gradient = buffer
+                _back_from_few(d3, turned, numerals, block, two_at, flat_z, flat_d, W, buffer, group)
+            else:
+                np.dot(d3, two, d2)
+                two_gradient = np.dot(d3.T, z).reshape(-1)
             for i in range(n * W):
                 flat_d[i] *= flat_z[i] * (kind(1) - flat_z[i])
             _descend(
@@ -256,11 +179,11 @@ def steps(
                     buffer[h] += flat_d[b * W + h]
             _descend(update, block, 0, W, buffer, scale, kind(0), flat, stride, state_at, c, step)
             if dense:
-                g = np.dot(tile[step % 3, :n].T, d2).reshape(-1)
+                one_gradient = np.dot(tile[step % 3, :n].T, d2).reshape(-1)
                 for begin in range(0, n_in * W, len(buffer)):
                     m = min(len(buffer), n_in * W - begin)
-                    _descend(update, block, W + begin, m, g[begin : begin + m], scale, decay, flat, stride,
-                             state_at, c, step)  # fmt: skip
+                    _descend(update, block, W + begin, m, one_gradient[begin : begin + m], scale, decay, flat,
+                             stride, state_at, c, step)  # fmt: skip
                 continue
             scale1 = scale * factor1
             for u in range(T):
@@ -269,20 +192,16 @@ def steps(
                     for place in range(first[u], first[u] + touched[parity, len(touched[0]) - T + u]):
                         i = touched[parity, place]
                         buffer[:W] = 0
-                        place1 = start[parity, i]
-                        _gather(pointer_to(buffer, 0), pointer_to(flat_d, 0), W, pointer_to(samples, place1),
-                                pointer_to(numbers, place1), count[parity, i])  # fmt: skip
+                        add_columns(buffer, i, i + 1, flat_d, W, groups, group, start[parity], stop[parity],
+                                    samples, numbers)  # fmt: skip
                         _descend(update, block, (1 + i) * W, W, buffer, scale1, decay, flat, stride, state_at,
                                  c, step)  # fmt: skip
                     continue
                 for begin in range(first[u], first[u + 1], chunk):
                     end = min(begin + chunk, first[u + 1])
                     buffer[: (end - begin) * W] = 0
-                    for i in range(begin, end):
-                        place1 = start[parity, i]
-                        _gather(pointer_to(buffer, (i - begin) * W), pointer_to(flat_d, 0), W,
-                                pointer_to(samples, place1), pointer_to(numbers, place1),
-                                count[parity, i])  # fmt: skip
+                    add_columns(buffer, begin, end, flat_d, W, groups, group, start[parity], stop[parity],
+                                samples, numbers)  # fmt: skip
                     _descend(update, block, (1 + begin) * W, (end - begin) * W, buffer, scale1, decay, flat,
                              stride, state_at, c, step)  # fmt: skip
         # The biases of the outputs: every thread keeps the same copy.
@@ -296,37 +215,3 @@ def steps(
             update, mine_bias, 0, D_O, buffer, scale, kind(0), bias_state[t].reshape(-1), D_O, 0, c, step
         )
     return meetings
-
-
-@njit(**OPTIONS)
-def compress(X, place, at, column, value):
-    """Write the non-zeros of the rows of X, and where each row begins in them; `place` numbers lit inputs.
-
-    With empty `column`, only `at` is written.
-    """
-    q = 0
-    for row in range(X.shape[0]):
-        at[row] = q
-        x = X[row]
-        if len(column) == 0:
-            for i in range(len(x)):
-                q += x[i] != 0
-        else:
-            for i in range(len(x)):
-                if x[i] != 0:
-                    column[q] = place[i]
-                    value[q] = x[i]
-                    q += 1
-    at[X.shape[0]] = q
-
-
-@njit(**OPTIONS)
-def share_out(begins, column, first, at):
-    """Write where the columns of each thread begin in each row; columns are in order within a row."""
-    for row in range(len(at)):
-        q = begins[row]
-        for u in range(len(first) - 1):
-            while q < begins[row + 1] and column[q] < first[u]:
-                q += 1
-            at[row, u] = q
-        at[row, len(first) - 1] = begins[row + 1]
