@@ -102,7 +102,7 @@ def test_work_that_is_cut_to_fit_the_caches_gives_the_same_numbers(monkeypatch):
     rng = np.random.default_rng(0)
     X = (rng.random((500, 200)) * 255 * (rng.random((500, 200)) < 0.6)).astype(np.uint8)
     samples = Samples(X, rng.integers(10, size=500), 10, Scaling.of(X))
-    theta, rule = Theta.random(200, 40, 10), SGD(momentum=0.0)
+    theta, rule = Theta.random(200, 40, 10), SGD()
     c = np.array([rule.coefficients(t, 0.1) for t in range(3)])
     ends = []
     for size in (10**9, 9_000):

@@ -162,7 +162,8 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.zeros(size + 64, np.uint8)
     begin = -memory.ctypes.data % 64
-    return memory[begin : begin + size].view(dtype).reshape(shape)
+    array: NDArray[Any] = memory[begin : begin + size].view(dtype).reshape(shape)
+    return array
 
 
 class Shards:
