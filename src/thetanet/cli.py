@@ -87,14 +87,14 @@ def train(
 ) -> None:
     """Train a network and write it to a file."""
     from thetanet.data.files import load_data
-    from thetanet.estimator import ThetaNetClassifier
     from thetanet.progress import TrainingProgress
     from thetanet.report import evaluation
+    from thetanet.trainable import TrainableNetwork
 
     if not to.absolute().parent.is_dir():
         raise InputError(f"--out {to}: the folder does not exist; make it first")
     method = resolve(str(descent), **({} if rate is None else {"rate": rate}))
-    net = ThetaNetClassifier(
+    net = TrainableNetwork(
         hidden=hidden, descent=method, epochs=epochs or "auto", batch=batch, alpha=alpha, random_state=seed
     )
     dataset = load_data(data)
@@ -152,10 +152,10 @@ def evaluate(
 ) -> None:
     """Measure a model on test data: accuracy, E, confusion matrix, worst mistakes."""
     from thetanet.data.files import load_data
-    from thetanet.estimator import ThetaNetClassifier
     from thetanet.report import evaluation
+    from thetanet.trainable import TrainableNetwork
 
-    net = ThetaNetClassifier.load(model)
+    net = TrainableNetwork.load(model)
     dataset = load_data(data)
     X, y = (dataset.X, dataset.y) if dataset.X_test is None else (dataset.X_test, dataset.y_test)
     found = evaluation(net, X, y, worst)
@@ -193,10 +193,10 @@ def predict(
     """Say what a picture shows: one digit, any size, dark on light or light on dark."""
     import numpy as np
 
-    from thetanet.estimator import ThetaNetClassifier
     from thetanet.picture import read_picture, to_mnist_frame
+    from thetanet.trainable import TrainableNetwork
 
-    net = ThetaNetClassifier.load(model)
+    net = TrainableNetwork.load(model)
     if net.theta_.D_I != 784:
         raise InputError(f"{model}: takes {net.theta_.D_I} inputs; pictures need a network for 28x28 images")
     frames = []

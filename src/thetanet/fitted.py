@@ -1,15 +1,14 @@
-"""A fitted network as scikit-learn knows it: what it says about samples, and its files."""
+"""A fitted network: what it says about samples, and its files."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from os import PathLike
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
@@ -20,7 +19,7 @@ from thetanet.model_file import Model, load_model, save_model
 from thetanet.theta import Theta
 from thetanet.training import Record
 
-_DTYPES = [np.float64, np.float32, np.uint8]  # kept as they are; anything else becomes float64
+DTYPES = [np.float64, np.float32, np.uint8]  # kept as they are; anything else becomes float64
 _REMEDIES = {
     "features, but": "Give the same columns as in fit.",
     "0 sample(s)": "X is empty: give at least one row.",
@@ -28,17 +27,24 @@ _REMEDIES = {
 }
 
 
-class FittedNetwork(
-    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
-    TransformerMixin,  # type: ignore[misc]
-    ClassifierMixin,  # type: ignore[misc]
-    BaseEstimator,  # type: ignore[misc]
-):
-    """The half of `ThetaNetClassifier` that uses a network; the other half trains it."""
+def with_remedy(problem: ValueError) -> ValueError:
+    """Return the error of a check of X with what to do about it."""
+    remedy = next((cure for sign, cure in _REMEDIES.items() if sign in str(problem)), "")
+    return InputError(f"{problem} {remedy}") if remedy else problem
+
+
+class FittedNetwork:
+    """The half of a classifier that uses a network; `TrainableNetwork` trains it."""
 
     theta_: Theta
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+    _scaling_kind: str
     engine: Engine | None
     _ongoing: tuple[Any, ...] | None
+
+    def __init__(self, hidden: int) -> None:
+        self.hidden = hidden
 
     def _engine(self) -> Engine:
         return default_engine() if self.engine is None else self.engine
@@ -48,6 +54,10 @@ class FittedNetwork(
         self._ongoing = None
         self.history_: dict[str, list[Any]] = {name: [] for name in Record.__dataclass_fields__}
 
+    def _inputs(self, X: Any, y: Any = None, reset: bool = False) -> Any:
+        """Return X as an array or CSR matrix, checked; with `reset` its width is remembered."""
+        return X if not reset and y is None and self._plain(X) else self._checked(X, y, reset)
+
     def _plain(self, X: Any) -> bool:
         """Whether scikit-learn's checks, which cost 100 microseconds, would pass X on as it is.
 
@@ -56,29 +66,45 @@ class FittedNetwork(
         return (
             type(X) is np.ndarray
             and X.ndim == 2
-            and X.dtype.type in _DTYPES
+            and X.dtype.type in DTYPES
             and X.shape[0] > 0
             and X.shape[1] == getattr(self, "n_features_in_", -1)
             and not hasattr(self, "feature_names_in_")
             and math.isfinite(X.sum())
         )
 
-    def _inputs(self, X: Any, y: Any = None, reset: bool = False) -> Any:
-        """Return X as an array or CSR matrix, checked by scikit-learn, with our remedies in its errors."""
-        if not reset and y is None and self._plain(X):
-            return X
-        try:
-            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=_DTYPES)
-        except ValueError as problem:
-            remedy = next((cure for sign, cure in _REMEDIES.items() if sign in str(problem)), "")
-            raise (InputError(f"{problem} {remedy}") if remedy else problem) from None
-        if y is not None:
-            check_consistent_length(X, y)
+    def _checked(self, X: Any, y: Any, reset: bool) -> Any:
+        """Check X where that is not obvious."""
+        if not (type(X) is np.ndarray and X.ndim == 2 and X.dtype.type in DTYPES and len(X)):
+            from sklearn.utils import check_array
+
+            try:
+                X = check_array(X, accept_sparse="csr", dtype=DTYPES, input_name="X")
+            except ValueError as problem:
+                raise with_remedy(problem) from None
+        elif X.dtype != np.uint8 and not np.isfinite(X).all():
+            raise InputError("Input X contains NaN or infinity: remove or impute those rows")
+        if reset:
+            self.n_features_in_ = X.shape[1]
+        elif X.shape[1] != self.n_features_in_:
+            raise InputError(
+                f"X has {X.shape[1]} features, but the network takes {self.n_features_in_}: give the same "
+                "columns as in training"
+            )
+        if y is not None and len(y) != X.shape[0]:
+            raise InputError(f"X has {X.shape[0]} samples, but y has {len(y)}: give one label a sample")
         return X
+
+    def _must_be_fitted(self) -> None:
+        if not hasattr(self, "theta_"):
+            raise InputError("the network is not fitted yet: call fit, or load a model")
+
+    def _parameters(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def _propagate(self, X: Any, to: str) -> NDArray[Any]:
         if not hasattr(self, "theta_"):
-            check_is_fitted(self, "theta_")
+            self._must_be_fitted()
         return self._engine().propagate(self.theta_, self._inputs(X), to)
 
     def outputs(self, X: Any) -> NDArray[Any]:
@@ -107,20 +133,16 @@ class FittedNetwork(
 
     def measure(self, X: Any, y: Any) -> Measure:
         """Return E (summed over samples), the number of right answers and the number of samples."""
-        check_is_fitted(self, "theta_")
+        self._must_be_fitted()
         X = self._inputs(X, y=y)
         targets = self._labels.targets(y)
         samples = Samples(X, targets, self._labels.D_O, Scaling.identity(X.shape[1]))
         return self._engine().measure(self.theta_, samples)
 
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.theta_.D_H)
-
     # --- files ----------------------------------------------------------------------------------------
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted network to a model file (safetensors; see `thetanet.model_file`)."""
-        check_is_fitted(self, "theta_")
+        self._must_be_fitted()
         names = getattr(self, "feature_names_in_", None)
         last = {name: values[-1] for name, values in self.history_.items() if values}
         save_model(
@@ -132,7 +154,7 @@ class FittedNetwork(
                 feature_names=None if names is None else [str(name) for name in names],
                 scaling={"kind": self._scaling_kind, "folded": True},
                 training={
-                    **{name: repr(value) for name, value in self.get_params().items()},
+                    **{name: repr(value) for name, value in self._parameters().items()},
                     **{name: None if value != value else value for name, value in last.items()},
                 },
             ),
@@ -162,10 +184,3 @@ class FittedNetwork(
         if model.feature_names is not None:
             net.feature_names_in_ = np.asarray(model.feature_names, dtype=object)
         return net
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.classifier_tags.multi_label = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

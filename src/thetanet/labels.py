@@ -8,9 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.utils import assert_all_finite
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_array, column_or_1d
 
 from thetanet.errors import InputError
 
@@ -107,6 +104,12 @@ def _as_labels(y: Any) -> NDArray[Any]:
     """Return y as a vector of labels, or as an indicator matrix (M, D_O) for multi-label."""
     if y is None:
         raise InputError("requires y to be passed, but the target y is None: give one label a sample")
+    if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iubU" and len(y):
+        return y  # as scikit-learn, whose import takes a second, would pass it on
+    from sklearn.utils import assert_all_finite
+    from sklearn.utils.multiclass import check_classification_targets, type_of_target
+    from sklearn.utils.validation import check_array, column_or_1d
+
     if not sparse.issparse(y):
         assert_all_finite(np.asarray(y), input_name="y")
     check_classification_targets(y)

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from thetanet.data.files import Dataset
 from thetanet.errors import InputError
-from thetanet.estimator import ThetaNetClassifier
+from thetanet.fitted import FittedNetwork
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluation(net: ThetaNetClassifier, X: Any, y: Any, worst: int = 10) -> Evaluation:
+def evaluation(net: FittedNetwork, X: Any, y: Any, worst: int = 10) -> Evaluation:
     """Measure a fitted network on labelled data.
 
     Raises
@@ -54,7 +53,8 @@ def evaluation(net: ThetaNetClassifier, X: Any, y: Any, worst: int = 10) -> Eval
     labels = net.classes_.tolist()
     confusion, mistakes = None, []
     if y.ndim == 1:
-        confusion = confusion_matrix(y, predicted, labels=net.classes_).tolist()
+        pairs = np.searchsorted(net.classes_, y) * len(labels) + np.searchsorted(net.classes_, predicted)
+        confusion = np.bincount(pairs, minlength=len(labels) ** 2).reshape(-1, len(labels)).tolist()
         rows = np.flatnonzero(wrong)
         shares = net.predict_proba(X[rows]) if len(rows) else np.empty((0, len(labels)))
         for place in np.argsort(-shares.max(axis=1, initial=0), kind="stable")[:worst]:
@@ -79,7 +79,7 @@ def evaluation(net: ThetaNetClassifier, X: Any, y: Any, worst: int = 10) -> Eval
     )
 
 
-def draw_pictures(net: ThetaNetClassifier, dataset: Dataset, folder: Path) -> list[Path]:
+def draw_pictures(net: FittedNetwork, dataset: Dataset, folder: Path) -> list[Path]:
     """Draw the learning curve, the hidden units (if inputs are square images), and the confusion matrix."""
     from thetanet import plots
 
