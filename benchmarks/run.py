@@ -5,7 +5,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 import contenders
 from measure import interleaved, median_of
+from processes import busy, interrupt, processes
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -141,68 +141,19 @@ def one_sample():
             for s in (s / 500,)}  # fmt: skip
 
 
-def busy():
-    """Throughput beside two busy processes, as a share of the quiet one."""
-    raw, y, _, _ = mnist()
-    found = {}
-    for D_H, B, steps in ((800, 256, 60), (100, 128, 400)):
-        run = contenders.thetanet(raw, y, D_H, B, steps, raw=raw)
-        run()
-        quiet, loud = [], []
-        for _ in range(7):
-            quiet.append(median_of(run, 3))
-            others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
-            try:
-                loud.append(median_of(run, 3))
-            finally:
-                for other in others:
-                    other.kill()
-                    other.wait()
-        found[D_H] = float(np.median(quiet) / np.median(loud))
-    print("busy", found, flush=True)
-    return found
+def algoperf():
+    """The `mnist` shape of AlgoPerf, 784-128-10, by our defaults: validation and test accuracy."""
+    from thetanet import ThetaNetClassifier
 
-
-CHILD = """
-import json, resource, sys, time
-began = time.perf_counter()
-{program}
-print(json.dumps([time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
-"""
-
-OURS = """
-from thetanet import ThetaNetClassifier, load_mnist
-X, y, _, _ = load_mnist()
-ThetaNetClassifier(hidden={hidden}, epochs=1, random_state=0).fit(X[:{M}], y[:{M}])
-"""
-
-THEIRS = """
-import warnings; warnings.simplefilter("ignore")
-from sklearn.neural_network import MLPClassifier
-from thetanet import load_mnist
-import numpy as np
-X, y, _, _ = load_mnist()
-X = X.astype(np.float32) / np.float32(255)
-MLPClassifier(({hidden},), activation="logistic", batch_size=256, max_iter=1).fit(X, y)
-"""
-
-
-def child(program):
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD.format(program=program)], capture_output=True, text=True, check=True
-    )
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def processes():
-    """Peak memory of a whole training process, and start to first step of a second process."""
-    child(OURS.format(hidden=8, M=60_000))  # compiles, if this is the first time on this machine
-    ours = child(OURS.format(hidden=800, M=60_000))
-    theirs = child(THEIRS.format(hidden=800))
-    starts = [child(OURS.format(hidden=100, M=128))[0] for _ in range(5)]
-    found = {"memory": (ours[1], theirs[1]), "start": float(np.median(starts))}
-    print(found, flush=True)
-    return found
+    raw, y, raw_test, y_test = mnist()
+    runs = []
+    for seed in range(7):
+        net = ThetaNetClassifier(hidden=128, random_state=seed)
+        net.fit(raw[:50_000], y[:50_000], raw[50_000:], y[50_000:])
+        history = net.history_
+        runs.append((history["seconds"][-1], history["val_accuracy"][-1], net.score(raw_test, y_test)))
+    print("algoperf (seconds, validation, test)", np.round(runs, 4).tolist(), flush=True)
+    return runs
 
 
 def sweeps():
@@ -260,7 +211,17 @@ def main():
             "date": datetime.date.today().isoformat(),
         },
     }
-    parts = (processes, one_sample, busy, time_to_accuracy, sparse_text, sweeps, steps_table)
+    parts = (
+        processes,
+        interrupt,
+        one_sample,
+        busy,
+        algoperf,
+        time_to_accuracy,
+        sparse_text,
+        sweeps,
+        steps_table,
+    )
     chosen = sys.argv[1:] or [part.__name__ for part in parts]  # the others keep their last figures
     file = RESULTS / "results.json"
     if len(chosen) < len(parts) and file.exists():

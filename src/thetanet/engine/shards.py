@@ -21,7 +21,7 @@ from thetanet.theta import Theta
 DENSITY = 0.3  # share of non-zeros above which the dense products are quicker (measured, see DECISIONS.md)
 _SEGMENT, _GROUP = 60_000, 30_000  # bytes of W1 and of delta2 that stay in the first-level cache while in use
 _INDICES = 65_536  # samples that a sorted column can name (uint16)
-_BUFFER = 8192  # numbers of a gradient that are on their way to the rule
+_GRADIENT, _DENSE_GRADIENT = 8192, 400_000  # numbers of a gradient on their way to the rule
 
 
 class Prepared:
@@ -257,10 +257,11 @@ class Walk:
         most = int(np.diff(prepared.begins).max()) if prepared.sparse and prepared.M else 0
         self.Z = [_aligned((shards.blocks, batch, W), dtype) for _ in range(T)]
         self.delta = [_aligned((batch, W), dtype) for _ in range(T)]
-        self.buffer = [_aligned((max(_BUFFER, W, D_O),), dtype) for _ in range(T)]
+        room = max(_GRADIENT if prepared.sparse else min(n * W, _DENSE_GRADIENT), W * D_O)
+        self.gradient = [_aligned((room,), dtype) for _ in range(T)]
         self.partial = np.empty((2, T, batch, D_O), dtype)
         self.Y, self.delta3 = np.empty((2, T, batch, D_O), dtype)
-        self.tile = np.empty((3, 0 if prepared.sparse else batch, n), dtype)
+        self.tile = _aligned((3, 0 if prepared.sparse else batch, n), dtype)
         self.start, self.stop = np.zeros((2, 2, groups, n if prepared.sparse else 0), np.uint32)
         self.sample = np.empty((2, T, batch * most), np.uint16)
         self.number = np.empty((2, T, batch * most), prepared.value.dtype)
@@ -274,6 +275,7 @@ class Walk:
         c = np.zeros((len(coefficients), kernels.COEFFICIENTS), p.dtype)
         c[:, : coefficients.shape[1]] = coefficients
         order = np.ascontiguousarray(order, np.int64)
+        blas = kernels.BLAS[p.dtype.name]
         meet, total = np.zeros(8, np.int64), np.zeros((2, T, 3))
 
         def work(t: int) -> None:
@@ -282,8 +284,8 @@ class Walk:
                 p.begins, self.at, p.column, p.value, p.scale, self.first, self.group, p.X, p.lit, p.factor,
                 p.classes, p.targets, p.weights, order, self.batch,
                 s.parts[t], s.states[t], s.bias, s.bias_state, s.widths[t], s.W, s.theta.D_O,
-                c, decay, mean, self.update, self.lazy, learn,
-                self.Z[t], self.delta[t], self.partial, self.Y, self.delta3, self.tile, self.buffer[t],
+                c, decay, mean, self.update, blas, self.lazy, learn,
+                self.Z[t], self.delta[t], self.partial, self.Y, self.delta3, self.tile, self.gradient[t],
                 self.start, self.stop, self.sample, self.number, self.touched, total,
             )  # fmt: skip
 

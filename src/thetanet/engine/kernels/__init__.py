@@ -19,15 +19,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import scipy.linalg.cython_blas  # noqa: F401  the BLAS that numba's `np.dot` calls must be there to be limited
 from numba import carray, cfunc, njit, types
-from numba.extending import register_jitable
+from numba.extending import get_cython_function_address, register_jitable
 
 from thetanet.engine.kernels import loops, zeros
 from thetanet.engine.kernels.instructions import BYTES, VECTORS, shifted
 
-__all__ = ["BYTES", "COEFFICIENTS", "VECTORS", "compress", "row_update", "share_out", "steps"]
+__all__ = ["BLAS", "BYTES", "COEFFICIENTS", "VECTORS", "compress", "row_update", "share_out", "steps"]
 
+# The addresses of SciPy's matrix products.
+BLAS = {
+    "float32": get_cython_function_address("scipy.linalg.cython_blas", "sgemm"),
+    "float64": get_cython_function_address("scipy.linalg.cython_blas", "dgemm"),
+}
 COEFFICIENTS = 8  # the most numbers that a rule may change from step to step
 
 _SOURCES = hashlib.sha256(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 VECTORS = 12  # registers of sums in `gather`: a block of hidden units is at most 12 vectors wide
@@ -140,6 +141,46 @@ def call(typingctx, update, theta, theta_at, gradient, n, state, state_at, strid
         kind = ir.FunctionType(ir.VoidType(), [p.type for p in pointers] + [i64, i64])
         function = builder.inttoptr(update, kind.as_pointer())
         builder.call(function, [*pointers, n, stride])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def gemm(typingctx, blas, a_turned, b_turned, m, n, k, a, lda, b, ldb, beta, c, ldc):
+    """C = A B + beta C, row by row in memory, by the BLAS function at address `blas`.
+
+    C is (m, n); A (m, k), or stored as (k, m) if `a_turned`; B (k, n), or stored as (n, k) if `b_turned`;
+    ld* are the lengths of their rows in memory.
+    """
+    signature = types.void(
+        blas, types.boolean, types.boolean, types.int64, types.int64, types.int64,
+        a, types.int64, b, types.int64, a.dtype, c, types.int64,
+    )  # fmt: skip
+
+    def codegen(context, builder, signature, arguments):
+        blas, a_turned, b_turned, m, n, k, a, lda, b, ldb, beta, c, ldc = arguments
+        i8, i32, kind = ir.IntType(8), ir.IntType(32), beta.type
+
+        def stored(value: Any) -> Any:
+            place = cgutils.alloca_once(builder, value.type)
+            builder.store(value, place)
+            return place
+
+        def letter(turned: Any) -> Any:
+            turned = builder.trunc(turned, ir.IntType(1)) if turned.type.width > 1 else turned
+            return stored(builder.select(turned, ir.Constant(i8, ord("T")), ir.Constant(i8, ord("N"))))
+
+        def whole(value: Any) -> Any:
+            return stored(builder.trunc(value, i32))
+
+        # BLAS stores matrices by columns: what it sees is C^T = B^T A^T.
+        passed = [
+            letter(b_turned), letter(a_turned), whole(n), whole(m), whole(k), stored(ir.Constant(kind, 1.0)),
+            b, whole(ldb), a, whole(lda), stored(beta), c, whole(ldc),
+        ]  # fmt: skip
+        function = ir.FunctionType(ir.VoidType(), [p.type for p in passed])
+        builder.call(builder.inttoptr(blas, function.as_pointer()), passed)
         return context.get_dummy_value()
 
     return signature, codegen

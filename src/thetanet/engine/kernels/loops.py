@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from thetanet.engine.kernels.instructions import call, exp_minus, pointer_to
+from thetanet.engine.kernels.instructions import call, exp_minus, gemm, pointer_to
 from thetanet.engine.kernels.meeting import OPTIONS, meet_all
 from thetanet.engine.kernels.outputs import outputs
 from thetanet.engine.kernels.zeros import add_columns, add_rows, sort_columns, weighted_sums
@@ -60,8 +60,8 @@ def steps(
     begins, at, column, value, factor1, first, group, X, inputs, factor,
     classes, targets, weights, order, B,
     theta, state, bias, bias_state, widths, W, D_O,
-    c, decay, mean, update, lazy, learn,
-    Z, delta, partial, Y, delta3, tile, buffer, start, stop, sample, number, touched, total,
+    c, decay, mean, update, blas, lazy, learn,
+    Z, delta, partial, Y, delta3, tile, gradient, start, stop, sample, number, touched, total,
 ):  # fmt: skip
     """Take one step for each row of `c`, over consecutive mini-batches of `order`, as thread t of T.
 
@@ -77,10 +77,11 @@ def steps(
     stride, flat = blocks * size, state.reshape(-1)
     kind = theta.dtype.type
     factor1, decay, inverse = kind(factor1), kind(decay), kind(1 / factor1)
-    chunk = max(1, len(buffer) // W)
+    rows_at_once = max(1, len(gradient) // W)
     split = B * D_O > 4096 and T > 1  # else every thread computes all of delta3, and nobody waits for it
+    tiles = tile.reshape(-1)
     segments = (at.shape[1] - 1) // T
-    few = not dense and D_O <= _FEW and len(buffer) >= D_O * W
+    few = not dense and D_O <= _FEW and len(gradient) >= D_O * W
     numerals = np.arange(max(min(group, B), D_O)).astype(np.uint16)
     turned = np.empty(B * D_O if few else 0, theta.dtype)
     if dense and len(c):
@@ -96,16 +97,16 @@ def steps(
         low, high = n * t // T, n * (t + 1) // T
 
         # Forward: this thread's hidden units, and what they add to A2.
-        mine = partial[parity, t, :n]
-        mine[...] = 0
+        mine = partial[parity, t].reshape(-1)
         for j in range(blocks):
             block, z = theta[j], Z[j, :n]
             flat_z = z.reshape(-1)
             if dense:
-                np.dot(tile[step % 3, :n], block[W:two_at].reshape(n_in, W), z)
                 for b in range(n):
                     for h in range(W):
-                        z[b, h] += block[h]
+                        z[b, h] = block[h]
+                gemm(blas, False, False, n, W, n_in, pointer_to(tiles, step % 3 * B * n_in), n_in,
+                     pointer_to(block, W), W, kind(1), pointer_to(flat_z, 0), W)  # fmt: skip
             else:
                 weighted_sums(z, block, W, inverse, rows, begins, at, column, value, j == 0)
             scale = kind(1) if dense else factor1
@@ -115,8 +116,8 @@ def steps(
                 flat_z[i] = (kind(1) if a >= 0 else e) / (kind(1) + e)
             if widths[j] < W:  # units that only fill up the block must not reach the outputs
                 z[:, widths[j] :] = 0
-            two = block[two_at:].reshape(D_O, W)
-            mine += np.dot(z, two.T)
+            gemm(blas, False, True, n, D_O, W, pointer_to(flat_z, 0), W, pointer_to(block, two_at), W,
+                 kind(0 if j == 0 else 1), pointer_to(mine, 0), D_O)  # fmt: skip
         if learn and not dense:
             own = len(touched[0]) - T + t  # where the number of columns seen stands
             touched[parity, own] = sort_columns(
@@ -161,29 +162,29 @@ def steps(
             block, z, d2 = theta[j], Z[j, :n], delta[:n]
             flat_z, flat_d = z.reshape(-1), d2.reshape(-1)
             state_at = j * size
-            two = block[two_at:].reshape(D_O, W)
             if few:
-                two_gradient = buffer
-                _back_from_few(d3, turned, numerals, block, two_at, flat_z, flat_d, W, buffer, group)
+                _back_from_few(d3, turned, numerals, block, two_at, flat_z, flat_d, W, gradient, group)
             else:
-                np.dot(d3, two, d2)
-                two_gradient = np.dot(d3.T, z).reshape(-1)
+                flat_3 = d3.reshape(-1)
+                gemm(blas, False, False, n, W, D_O, pointer_to(flat_3, 0), D_O, pointer_to(block, two_at), W,
+                     kind(0), pointer_to(flat_d, 0), W)  # fmt: skip
+                gemm(blas, True, False, D_O, W, n, pointer_to(flat_3, 0), D_O, pointer_to(flat_z, 0), W,
+                     kind(0), pointer_to(gradient, 0), W)  # fmt: skip
             for i in range(n * W):
                 flat_d[i] *= flat_z[i] * (kind(1) - flat_z[i])
-            _descend(
-                update, block, two_at, D_O * W, two_gradient, scale, decay, flat, stride, state_at, c, step
-            )
-            buffer[:W] = 0
+            _descend(update, block, two_at, D_O * W, gradient, scale, decay, flat, stride, state_at, c, step)
+            gradient[:W] = 0
             for b in range(n):
                 for h in range(W):
-                    buffer[h] += flat_d[b * W + h]
-            _descend(update, block, 0, W, buffer, scale, kind(0), flat, stride, state_at, c, step)
+                    gradient[h] += flat_d[b * W + h]
+            _descend(update, block, 0, W, gradient, scale, kind(0), flat, stride, state_at, c, step)
             if dense:
-                one_gradient = np.dot(tile[step % 3, :n].T, d2).reshape(-1)
-                for begin in range(0, n_in * W, len(buffer)):
-                    m = min(len(buffer), n_in * W - begin)
-                    _descend(update, block, W + begin, m, one_gradient[begin : begin + m], scale, decay, flat,
-                             stride, state_at, c, step)  # fmt: skip
+                for begin in range(0, n_in, rows_at_once):
+                    m = min(rows_at_once, n_in - begin)
+                    gemm(blas, True, False, m, W, n, pointer_to(tiles, step % 3 * B * n_in + begin), n_in,
+                         pointer_to(flat_d, 0), W, kind(0), pointer_to(gradient, 0), W)  # fmt: skip
+                    _descend(update, block, (1 + begin) * W, m * W, gradient, scale, decay, flat, stride,
+                             state_at, c, step)  # fmt: skip
                 continue
             scale1 = scale * factor1
             for u in range(T):
@@ -191,27 +192,27 @@ def steps(
                 if lazy:
                     for place in range(first[u], first[u] + touched[parity, len(touched[0]) - T + u]):
                         i = touched[parity, place]
-                        buffer[:W] = 0
-                        add_columns(buffer, i, i + 1, flat_d, W, groups, group, start[parity], stop[parity],
-                                    samples, numbers)  # fmt: skip
-                        _descend(update, block, (1 + i) * W, W, buffer, scale1, decay, flat, stride, state_at,
-                                 c, step)  # fmt: skip
+                        gradient[:W] = 0
+                        add_columns(gradient, i, i + 1, flat_d, W, groups, group, start[parity],
+                                    stop[parity], samples, numbers)  # fmt: skip
+                        _descend(update, block, (1 + i) * W, W, gradient, scale1, decay, flat, stride,
+                                 state_at, c, step)  # fmt: skip
                     continue
-                for begin in range(first[u], first[u + 1], chunk):
-                    end = min(begin + chunk, first[u + 1])
-                    buffer[: (end - begin) * W] = 0
-                    add_columns(buffer, begin, end, flat_d, W, groups, group, start[parity], stop[parity],
+                for begin in range(first[u], first[u + 1], rows_at_once):
+                    end = min(begin + rows_at_once, first[u + 1])
+                    gradient[: (end - begin) * W] = 0
+                    add_columns(gradient, begin, end, flat_d, W, groups, group, start[parity], stop[parity],
                                 samples, numbers)  # fmt: skip
-                    _descend(update, block, (1 + begin) * W, (end - begin) * W, buffer, scale1, decay, flat,
+                    _descend(update, block, (1 + begin) * W, (end - begin) * W, gradient, scale1, decay, flat,
                              stride, state_at, c, step)  # fmt: skip
         # The biases of the outputs: every thread keeps the same copy.
         for k in range(D_O):
-            buffer[k] = 0
+            gradient[k] = 0
         for b in range(n):
             for k in range(D_O):
-                buffer[k] += d3[b, k]
+                gradient[k] += d3[b, k]
         mine_bias = bias[t]
         _descend(
-            update, mine_bias, 0, D_O, buffer, scale, kind(0), bias_state[t].reshape(-1), D_O, 0, c, step
+            update, mine_bias, 0, D_O, gradient, scale, kind(0), bias_state[t].reshape(-1), D_O, 0, c, step
         )
     return meetings
