@@ -72,6 +72,7 @@ def interrupt():
 
     from thetanet import ThetaNetClassifier, load_mnist
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background jobs ignore it
     X, y, X_test, _ = load_mnist()
     found = []
     for delay in (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from thetanet.engine import Chunk, Measure, kernels
 from thetanet.theta import Theta
 
-DENSITY = 0.3  # share of non-zeros above which the dense products are quicker (measured, see DECISIONS.md)
+DENSITY = 0.45  # share of non-zeros above which the dense products are quicker (measured, see DECISIONS.md)
 _SEGMENT, _GROUP = 60_000, 30_000  # bytes of W1 and of delta2 that stay in the first-level cache while in use
 _INDICES = 65_536  # samples that a sorted column can name (uint16)
 _GRADIENT, _DENSE_GRADIENT = 8192, 400_000  # numbers of a gradient on their way to the rule
