@@ -9,6 +9,7 @@ from scipy import sparse
 from thetanet import SGD, Adagrad, Adam, CPUEngine, Theta, error_and_gradient, forward
 from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
+from thetanet.engine import Measure
 from thetanet.errors import InputError
 
 sizes = st.integers(1, 9)
@@ -83,7 +84,7 @@ def test_steps_equal_the_rule_applied_to_the_oracle(rule, problem, batch, decay)
     steps = -(-samples.M // batch)
     c = np.array([rule.coefficients(t, 0.1) for t in range(steps)])
     stepper = CPUEngine("float64").stepper(theta, rule, batch, decay)
-    measure = stepper.run(samples, order, c)
+    measure = Measure.of(stepper.run(samples, order, c))
 
     flat, state, E = theta.flat.copy(), (np.zeros(theta.flat.size),) * rule.slots, 0.0
     for t in range(steps):

@@ -219,7 +219,7 @@ def test_history_and_validation(iris):
     X, y = iris
     fitted = net(epochs=12).fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
     frame = pd.DataFrame(fitted.history_)
-    assert frame.shape == (12, 8)
+    assert frame.shape == (12, 9)
     assert frame.epoch.tolist() == list(range(1, 13))
     assert frame.val_accuracy.iloc[-1] == pytest.approx(fitted.score(X[1::2], y[1::2]))
     measure = fitted.measure(X[1::2], y[1::2])

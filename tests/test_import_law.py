@@ -19,6 +19,8 @@ MODULES = {
 LEAVES = {"thetanet.errors", "thetanet.checks", "thetanet.theta"}
 MATHEMATICS = LEAVES | {"thetanet.network"}
 
+JOINED = {"thetanet.engine", "thetanet.descent", "thetanet.data", "thetanet.passes", "thetanet.checkpoints"}
+
 # package or module -> the thetanet packages and modules that it may import
 LAW = {
     "thetanet.errors": set(),
@@ -28,8 +30,12 @@ LAW = {
     "thetanet.descent": LEAVES | {"thetanet.descent"},
     "thetanet.engine": MATHEMATICS | {"thetanet.engine"},
     "thetanet.data": LEAVES | {"thetanet.data"},
-    "thetanet.training": LEAVES | {"thetanet.engine", "thetanet.descent", "thetanet.data"},
-    "thetanet.model_file": LEAVES,
+    "thetanet.training": LEAVES | JOINED,
+    "thetanet.passes": LEAVES | JOINED,
+    "thetanet.checkpoints": LEAVES | {"thetanet.atomic"},
+    "thetanet.stopping": set(),
+    "thetanet.atomic": set(),
+    "thetanet.model_file": LEAVES | {"thetanet.atomic"},
     "thetanet.labels": LEAVES,
     "thetanet.predictor": LEAVES,
     "thetanet.picture": LEAVES,

@@ -14,7 +14,7 @@ from numba import njit
 from thetanet import SGD, Adam, CPUEngine, Theta, error_and_gradient
 from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
-from thetanet.engine import shards
+from thetanet.engine import Measure, shards
 from thetanet.engine.kernels.instructions import exp_minus
 
 
@@ -77,7 +77,7 @@ def test_any_shape_density_batch_and_number_of_threads(rule, problem, threads, s
         # Whatever the size of the problem, it is shared out over all the threads asked for.
         engine.threads_for = lambda *a: min(threads, D_H)
         stepper = engine.stepper(theta, rule, batch)
-        return stepper.run(samples, order, c), stepper.theta()
+        return Measure.of(stepper.run(samples, order, c)), stepper.theta()
 
     measure, end = run(CPUEngine("float32", threads=threads, sparse=sparse))
     again, same = run(CPUEngine("float32", threads=threads, sparse=sparse))

@@ -10,9 +10,11 @@ from thetanet.network import Activations, error, error_and_gradient, forward
 from thetanet.theta import Theta
 
 if TYPE_CHECKING:
+    from thetanet.checkpoints import Checkpoints
     from thetanet.data.mnist import load_mnist
     from thetanet.descent import SGD, Adagrad, Adam, GradientDescent
     from thetanet.engine.cpu import CPUEngine
+    from thetanet.errors import DivergedError
     from thetanet.estimator import ThetaNetClassifier
     from thetanet.predictor import Predictor
 
@@ -24,6 +26,8 @@ __all__ = [
     "Adagrad",
     "Adam",
     "CPUEngine",
+    "Checkpoints",
+    "DivergedError",
     "GradientDescent",
     "Predictor",
     "Theta",
@@ -38,6 +42,8 @@ _LAZY = {
     "Adagrad": "thetanet.descent",
     "Adam": "thetanet.descent",
     "CPUEngine": "thetanet.engine.cpu",
+    "Checkpoints": "thetanet.checkpoints",
+    "DivergedError": "thetanet.errors",
     "GradientDescent": "thetanet.descent",
     "Predictor": "thetanet.predictor",
     "SGD": "thetanet.descent",

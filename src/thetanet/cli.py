@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from rich.table import Table
 
 import thetanet
 from thetanet.descent import METHODS, resolve
-from thetanet.errors import InputError, ThetanetError
+from thetanet.errors import DivergedError, InputError, ThetanetError
 
 app = typer.Typer(
     name="thetanet",
@@ -40,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 fine, 1 a check failed, 2 wrong usage or bad input."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(arguments or ["--help"], prog_name="thetanet", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = app(arguments or ["--help"], prog_name="thetanet", standalone_mode=False)
     except (ThetanetError, ValueError, OSError) as problem:
         return _complain(str(problem))
     except (KeyboardInterrupt, typer.Abort):
@@ -50,6 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
             return _complain(f"{problem.format_message()} (see thetanet --help)")
         raise
     return code if isinstance(code, int) else 0
+
+
+def _show_warning(message: Any, *_: Any, **__: Any) -> None:
+    _complain(f"warning: {message}")
 
 
 def _complain(message: str) -> int:
@@ -80,12 +87,25 @@ def train(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder for pictures: learning curve, hidden units, confusion")
     ] = None,
+    validation: Annotated[
+        float | None, typer.Option(help="Share of the samples to hold out and measure after each epoch")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a better validation; keep the best")
+    ] = None,
+    class_weight: Annotated[str | None, typer.Option(help="'balanced': every class weighs the same")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints: where the training stands")
+    ] = None,
+    every: Annotated[int | None, typer.Option(help="Steps between checkpoints [about half a minute]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint")] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what was chosen for this data, and why")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network and write it to a file."""
+    from thetanet.checkpoints import Checkpoints
     from thetanet.data.files import load_data
     from thetanet.progress import TrainingProgress
     from thetanet.report import evaluation
@@ -95,20 +115,29 @@ def train(
         raise InputError(f"--out {to}: the folder does not exist; make it first")
     method = resolve(str(descent), **({} if rate is None else {"rate": rate}))
     net = TrainableNetwork(
-        hidden=hidden, descent=method, epochs=epochs or "auto", batch=batch, alpha=alpha, random_state=seed
-    )
+        hidden=hidden, descent=method, epochs=epochs or "auto", batch=batch, alpha=alpha, random_state=seed,
+        validation_fraction=validation, patience=patience, class_weight=class_weight,
+    )  # fmt: skip
+    if checkpoint is None and (resume or every is not None):
+        raise InputError("--resume and --every need --checkpoint FOLDER")
+    checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every)
     dataset = load_data(data)
     M, D_I = dataset.X.shape
     if not as_json:
         out.print(f"{dataset.name}: {M:,} samples of {D_I} inputs; {hidden} hidden units; {method}")
     stopped = False
     with TrainingProgress(epochs, Console(stderr=as_json)) as display:
-        records = net.iter_fit(dataset.X, dataset.y, progress=display.advance)
+        records = net.iter_fit(
+            dataset.X, dataset.y, checkpoint=checkpoints, resume=resume, progress=display.advance
+        )
         try:
             for record in records:
                 display.epoch(record)
         except KeyboardInterrupt:  # the network keeps what it has learnt
             stopped = True
+        except DivergedError as problem:
+            net.save(to)
+            raise InputError(f"{problem}, which was written to {to}") from None
     net.save(to)
     seconds = net.history_["seconds"][-1] if net.history_["seconds"] else None
     report: dict[str, Any] = {
@@ -245,6 +274,47 @@ def check(
         out.print(f"{'passed' if passed else 'FAILED'}: tolerance {TOLERANCE:.0e}")
     if not passed:
         raise typer.Exit(1)
+
+
+@app.command()
+def inspect(model: ModelArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Look for what is wrong in a network: norms, saturated and dead units, dead inputs, largest weights."""
+    from thetanet.data.files import load_data
+    from thetanet.inspection import inspect as look
+    from thetanet.trainable import TrainableNetwork
+
+    net = TrainableNetwork.load(model)
+    X = None
+    if data is not None or net.theta_.D_I == 784:
+        dataset = load_data(data)
+        X = dataset.X if dataset.X_test is None else dataset.X_test
+    found = look(net, X)
+    if as_json:
+        print(json.dumps({"model": str(model), **found.as_dict()}))
+        return
+    table = Table(title=f"{found.D_I} inputs, {found.D_H} hidden units, {found.D_O} outputs")
+    for heading in ("", "norm", "root mean square", "largest"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, row in found.norms.items():
+        table.add_row(name, f"{row['norm']:.4g}", f"{row['rms']:.4g}", f"{row['largest']:.4g}")
+    out.print(table)
+    if found.saturation is None:
+        out.print("give --data to see which hidden units are saturated")
+    else:
+        out.print(f"on {found.samples:,} samples {found.saturation:.1%} of the activations are saturated")
+        out.print(f"stuck units (saturated at 99% of the samples): {_listed(found.stuck_units)}")
+        out.print(f"still units (hardly vary): {_listed(found.still_units)}")
+    out.print(f"units that no output hears: {_listed(found.unheard_units)}")
+    out.print(f"inputs without influence: {_listed(found.dead_inputs)}")
+    for weight in found.largest:
+        origin, target = ("input", "hidden unit") if weight["layer"] == 1 else ("hidden unit", "output")
+        out.print(f"weight {weight['value']:+.4g}: {origin} {weight['from']} to {target} {weight['to']}")
+
+
+def _listed(numbers: list[int] | None) -> str:
+    shown = ", ".join(str(n) for n in (numbers or [])[:12])
+    more = len(numbers or []) - 12
+    return f"{len(numbers or [])}" + (f"  ({shown}{', ...' if more > 0 else ''})" if shown else "")
 
 
 def run() -> None:

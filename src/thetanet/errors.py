@@ -20,6 +20,34 @@ class ModelFileError(InputError):
     """A model file is truncated, of another kind, or was tampered with."""
 
 
+class CheckpointError(InputError):
+    """A checkpoint does not belong to this training, or none can be read."""
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be written, or was passed over because it is damaged; training goes on."""
+
+
+class DivergedError(ThetanetError, ArithmeticError):
+    """E grew without bound. The network keeps the last Theta that was healthy.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch in which it happened, counted from 1.
+    rate : float or None
+        The method's rate, if it has one.
+    """
+
+    def __init__(self, epoch: int, error: float, rate: float | None, method: object) -> None:
+        self.epoch, self.error, self.rate = epoch, error, rate
+        remedy = "scale the inputs" if rate is None else f"try rate={rate / 5:.2g}"
+        super().__init__(
+            f"descent diverged in epoch {epoch} with {method}: E per sample is {error:.3g}; {remedy}. "
+            "The network keeps the last healthy Theta"
+        )
+
+
 class MissingExtraError(ThetanetError, ImportError):
     """An optional library is needed; the message says which `pip install` brings it."""
 

@@ -9,6 +9,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn before 1.9
+    CallbackSupportMixin, with_callbacks = object, lambda method: method
+
 from thetanet.descent import is_whole_pass, resolve
 from thetanet.errors import InputError
 from thetanet.fitted import DTYPES, with_remedy
@@ -22,6 +27,7 @@ def _learns_from_batches(net: ThetaNetClassifier) -> bool:
 
 
 class ThetaNetClassifier(
+    CallbackSupportMixin,  # type: ignore[misc]
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
     TransformerMixin,  # type: ignore[misc]
     ClassifierMixin,  # type: ignore[misc]
@@ -50,6 +56,21 @@ class ThetaNetClassifier(
         L2 penalty alpha/2 (|W1|^2 + |W2|^2), added to E, which is a sum over samples. Biases are free.
     scaling : {"auto", "pixels", "standard", "maximum", "none"}
         "auto": uint8 as pixels / 255, sparse by the largest value, other numbers standardised.
+    class_weight : None, "balanced" or dict
+        Weights of the classes; "balanced" lets every class weigh the same.
+    init : Theta, optional
+        Where descent starts, for raw inputs as `theta_` is; None starts at random.
+    warm_start : bool
+        `fit` starts at the last Theta, whatever the size of the new data.
+    validation_fraction : float, optional
+        Share of the samples to hold out and measure after each epoch, if `fit` gets no X_val. With `patience`
+        0.1, else nothing.
+    patience : int, optional
+        Stop after so many epochs without a better validation score, and take the best Theta; None goes on.
+    scoring : str or callable, optional
+        A scikit-learn scorer to judge the validation data by; None is E.
+    on_epoch : callable, optional
+        Called with the `Record` of each epoch; training stops if it returns True.
     random_state : int, RandomState or None
         The same number, data and threads give the same bits.
     engine : Engine or None
@@ -64,8 +85,10 @@ class ThetaNetClassifier(
     classes_ : array
         The class labels (for multi-label: 0 .. D_O - 1).
     history_ : dict of lists
-        One entry an epoch: epoch, samples, seconds, error, accuracy, val_error, val_accuracy, rate
-        (see `thetanet.training.Record`).
+        One entry an epoch: epoch, samples, seconds, error, accuracy, val_error, val_accuracy, rate,
+        val_score (see `thetanet.training.Record`).
+    best_epoch_, best_score_
+        With `patience`: the epoch that Theta is of, and its score (-E without `scoring`).
     explanation_ : str
         What was chosen for this data, and why: the method, whether zeros are skipped, the threads.
     n_features_in_, feature_names_in_
@@ -80,21 +103,95 @@ class ThetaNetClassifier(
     ['same', 'other']
     """
 
+    @with_callbacks  # type: ignore[untyped-decorator]
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        checkpoint: Any = None,
+        resume: bool = False,
+    ) -> Self:
+        """Train from a fresh start (or from `init`, or with `warm_start` from the last Theta).
+
+        Parameters
+        ----------
+        X : array, frame or sparse matrix of shape (M, D_I)
+            Rows are samples.
+        y : array of shape (M,), or indicator matrix of shape (M, D_O) for multi-label
+            Labels of any sortable kind.
+        sample_weight : array of shape (M,), optional
+            How often each sample counts.
+        X_val, y_val, sample_weight_val : optional
+            Data that is measured after each epoch but not learnt from; see `history_`.
+        checkpoint : folder or Checkpoints, optional
+            Where to write checkpoints (`thetanet.Checkpoints` says how often and how many).
+        resume : bool
+            Go on from the newest checkpoint, if there is one; the result is the same, to the bit, as if the
+            training had never been stopped.
+
+        Raises
+        ------
+        ValueError
+            For inputs that cannot be used; the message names the argument and the remedy.
+        DivergedError
+            If E grows without bound. The network keeps the last healthy Theta.
+        """
+        options = {
+            "X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val,
+            "checkpoint": checkpoint, "resume": resume,
+        }  # fmt: skip
+        if getattr(self, "_skl_callbacks", None) or hasattr(self, "_parent_callback_ctx"):
+            return self._fit_with_callbacks(X, y, sample_weight, options)
+        return super().fit(X, y, sample_weight, **options)
+
+    def _fit_with_callbacks(self, X: Any, y: Any, sample_weight: Any, options: dict[str, Any]) -> Self:
+        """Train as scikit-learn's callbacks see it: a task, with a subtask for each epoch."""
+        self._check_parameters()
+        batch = min(int(self.batch), len(y))
+        epochs = self._number_of_epochs(len(y), batch)
+        seen = {
+            "X": X,
+            "y": y,
+            "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
+        }
+        whole = self._init_callback_context(max_subtasks=epochs)
+        whole.call_on_fit_task_begin(estimator=self, **seen)
+        records = self.iter_fit(X, y, sample_weight, **options)
+        try:
+            self._ends = False
+            while not self._ends:
+                task = whole.subcontext(task_name="epoch")
+                task.call_on_fit_task_begin(estimator=self, **seen)
+                if next(records, None) is None:
+                    self._ends = True
+                attributes = {"theta_": self.theta_}
+                if task.call_on_fit_task_end(estimator=self, reconstruction_attributes=attributes, **seen):
+                    break
+        finally:
+            records.close()  # type: ignore[attr-defined]
+        whole.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **seen)
+        return self
+
     @available_if(_learns_from_batches)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
-        """Go once over these samples in mini-batches, from where the last call ended.
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Go once over these samples in mini-batches, from where the last call, or `fit`, ended.
 
         The first call begins a new network and measures the scaling on its samples. The rate is constant,
         half of the rule's peak.
 
         Parameters
         ----------
-        X, y : as for `fit`
+        X, y, sample_weight : as for `fit`
             Samples to learn from.
         classes : array, optional
             All labels that will ever come; needed in the first call if its y does not hold them all.
         """
-        return super().partial_fit(X, y, classes)
+        return super().partial_fit(X, y, classes, sample_weight)
 
     def transform(self, X: Any) -> NDArray[Any]:  # scikit-learn's set_output wraps what is defined here
         """Return Z, the activations of the hidden units: shape (M, D_H)."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from thetanet.checks import check_number
 from thetanet.errors import InputError
 
 
@@ -46,6 +47,31 @@ class Labels:
             )
         return cls(found)
 
+    @classmethod
+    def of_targets(cls, L: Any, classes: Any = None) -> tuple[Labels, NDArray[Any]]:
+        """Return the labels that soft targets L (M, D_O) are about, and the targets of the outputs.
+
+        Raises
+        ------
+        InputError
+            If L is not a matrix of numbers in [0, 1], or there is another number of classes.
+        """
+        L = np.asarray(L, dtype=np.float64)
+        if L.ndim != 2 or 0 in L.shape:
+            raise InputError(f"L has shape {L.shape}: must be (M, D_O), a row of targets for each sample")
+        if not ((L >= 0) & (L <= 1)).all():
+            raise InputError("L: targets must lie in [0, 1]")
+        D_O = L.shape[1]
+        if D_O == 1:
+            L, exclusive = np.hstack([1 - L, L]), True
+        else:
+            exclusive = bool((np.abs(L.sum(axis=1) - 1) < 1e-6).all())
+        names = np.arange(L.shape[1]) if classes is None else np.asarray(classes)
+        if len(names) != L.shape[1]:
+            raise InputError(f"classes has {len(names)} labels, but L has {L.shape[1]} columns")
+        labels = cls(names, multilabel=not exclusive)
+        return labels, L[:, 1:] if labels.binary else L
+
     @property
     def D_O(self) -> int:
         """Number of outputs."""
@@ -77,6 +103,56 @@ class Labels:
                 f"y contains {strange!r}, which is not among the classes {self.classes.tolist()}"
             )
         return np.asarray(index[:, None].astype(np.uint8) if self.binary else index)
+
+    def indices(self, targets: NDArray[Any]) -> NDArray[Any]:
+        """Return the index of each sample's class, for one label a sample."""
+        return targets[:, 0].astype(np.intp) if self.binary else targets
+
+    def class_weights(
+        self, class_weight: Any, targets: NDArray[Any], weight: Any, seen: NDArray[Any] | None = None
+    ) -> Any:
+        """Return sample weights times the weight of each sample's class; None if all are 1.
+
+        Parameters
+        ----------
+        class_weight : None, "balanced" or dict
+            "balanced": M / (number of classes * M of the class), so that all classes together weigh the same.
+            A dict gives the weights of some classes, the others have weight 1.
+        targets : array
+            As returned by `targets`.
+        weight : array of shape (M,), optional
+            Sample weights; they count samples for "balanced".
+        seen : array of shape (n_classes,), optional
+            Sums of the weights of earlier samples, which "balanced" counts too; these are added to it.
+        """
+        if class_weight is None:
+            return weight
+        if self.multilabel:
+            raise InputError(
+                f"class_weight={class_weight!r}: is not defined for multi-label y; give sample_weight"
+            )
+        index, n = self.indices(targets), len(self.classes)
+        if isinstance(class_weight, str):
+            if class_weight != "balanced":
+                raise InputError(f"class_weight={class_weight!r}: must be None, 'balanced' or a dict")
+            counts = np.bincount(index, weights=weight, minlength=n).astype(np.float64)
+            if seen is not None:
+                seen += counts
+                counts = seen
+            present = counts > 0
+            factors = np.ones(n)
+            factors[present] = counts.sum() / (present.sum() * counts[present])
+        else:
+            factors = np.ones(n)
+            for label, factor in dict(class_weight).items():
+                place = np.flatnonzero(self.classes == label)
+                check_number(f"class_weight[{label!r}]", factor, least=0)
+                if not len(place):
+                    raise InputError(
+                        f"class_weight has {label!r}, which is not among the classes {self.classes.tolist()}"
+                    )
+                factors[place[0]] = factor
+        return factors[index] if weight is None else weight * factors[index]
 
     def probabilities(self, A2: NDArray[Any]) -> NDArray[Any]:
         """Return Y / sum(Y) for classes, (1 - Y, Y) for two of them, and Y for multi-label.

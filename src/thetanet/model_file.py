@@ -14,9 +14,7 @@ import json
 import math
 import os
 import re
-import secrets
 import stat
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
@@ -24,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from thetanet.atomic import write_whole
 from thetanet.errors import InputError, ModelFileError
 from thetanet.theta import Theta
 
@@ -98,7 +97,7 @@ def save_model(path: str | os.PathLike[str], model: Model, dtype: DTypeLike | No
     """
     header, flat = _encode(model, dtype)
     try:
-        _write(os.path.realpath(path), [header, flat.view(np.uint8).data])
+        write_whole(os.path.realpath(path), [header, flat.view(np.uint8).data])
     except (OSError, ValueError) as error:
         raise ModelFileError(f"{str(path)!r}: not written ({error}); check folder and permissions") from None
 
@@ -320,30 +319,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result := dict(pairs)) != len(pairs):
         raise ValueError("a key occurs twice")
     return result
-
-
-def _write(path: str, parts: list[bytes | memoryview]) -> None:
-    """Write a temporary file beside `path`, then let it take the place of `path`."""
-    folder = os.path.dirname(path)
-    temporary = os.path.join(folder, f".thetanet-{secrets.token_hex(8)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    try:
-        # 0o666 less the umask, as for any new file; tempfile would give 0o600.
-        with open(os.open(temporary, flags, 0o666), "wb") as file:
-            with suppress(FileNotFoundError):
-                os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    # The new name is on disk once the folder is. Windows cannot do this, nor can some file systems.
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -3,58 +3,49 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from os import PathLike
 from typing import Any, Self
 
 import numpy as np
 
-from thetanet.checks import check_number
-from thetanet.data.arrays import Samples
+from thetanet.checkpoints import Checkpoints, Keeper
+from thetanet.data.arrays import Samples, as_weights, hold_out
 from thetanet.data.scaling import Scaling
-from thetanet.descent import is_whole_pass, resolve
-from thetanet.engine import Engine
+from thetanet.descent import resolve
 from thetanet.engine.cpu import CPUEngine
 from thetanet.errors import InputError
-from thetanet.fitted import FittedNetwork
+from thetanet.incremental import IncrementalNetwork
 from thetanet.labels import Labels
-from thetanet.training import Progress, Record, pass_over, start, train
+from thetanet.passes import Progress
+from thetanet.stopping import Best
+from thetanet.training import Record, train
 
 _STEPS = 2000  # mini-batch steps that epochs="auto" aims at
 _EPOCHS = 7, 200  # and its least and largest number of epochs; 7 are enough for MNIST
 
 
-class TrainableNetwork(FittedNetwork):
+class TrainableNetwork(IncrementalNetwork):
     """What `ThetaNetClassifier` does, for arrays: its parameters and attributes are described there.
 
     The command line uses it as it is.
     """
 
-    def __init__(
+    def fit(
         self,
-        hidden: int = 300,
-        descent: Any = "auto",
-        epochs: int | str = "auto",
-        batch: int = 128,
-        alpha: float = 0.0,
-        scaling: str = "auto",
-        random_state: Any = None,
-        engine: Engine | None = None,
-        verbose: bool = False,
-    ) -> None:
-        self.hidden = hidden
-        self.descent = descent
-        self.epochs = epochs
-        self.batch = batch
-        self.alpha = alpha
-        self.scaling = scaling
-        self.random_state = random_state
-        self.engine = engine
-        self.verbose = verbose
-
-    # --- training -------------------------------------------------------------------------------------
-
-    def fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None) -> Self:
-        """Train from a fresh start.
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        checkpoint: Any = None,
+        resume: bool = False,
+    ) -> Self:
+        """Train from a fresh start (or from `init`, or with `warm_start` from the last Theta).
 
         Parameters
         ----------
@@ -62,47 +53,149 @@ class TrainableNetwork(FittedNetwork):
             Rows are samples.
         y : array of shape (M,), or indicator matrix of shape (M, D_O) for multi-label
             Labels of any sortable kind.
-        X_val, y_val : optional
+        sample_weight : array of shape (M,), optional
+            How often each sample counts.
+        X_val, y_val, sample_weight_val : optional
             Data that is measured after each epoch but not learnt from; see `history_`.
+        checkpoint : folder or Checkpoints, optional
+            Where to write checkpoints (`thetanet.Checkpoints` says how often and how many).
+        resume : bool
+            Go on from the newest checkpoint, if there is one; the result is the same, to the bit, as if the
+            training had never been stopped.
 
         Raises
         ------
         ValueError
             For inputs that cannot be used; the message names the argument and the remedy.
+        DivergedError
+            If E grows without bound. The network keeps the last healthy Theta.
         """
+        arguments = (X, y, sample_weight)
+        options = {
+            "X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val,
+            "checkpoint": checkpoint, "resume": resume,
+        }  # fmt: skip
+        return self._exhaust(partial(self.iter_fit, *arguments, **options))
+
+    def iter_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        checkpoint: Any = None,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> Iterator[Record]:
+        """Train like `fit`, one epoch at a time: yield a `Record` after each, with the network ready to use.
+
+        Leaving the loop early, by a break or an exception, keeps the network as it is then (the best one, if
+        there is `patience`). `progress(seen, M)` is called about five times a second.
+        """
+        self._check_parameters()
+        X = self._inputs(X, y=y, reset=True)
+        labels = Labels.of(y)
+        if (X_val is None) != (y_val is None):
+            raise InputError("X_val and y_val: give both or neither")
+        weight = as_weights(sample_weight, X.shape[0])
+        fraction = self.validation_fraction or (0.1 if self.patience is not None else 0)
+        if X_val is not None:
+            X_val = self._inputs(X_val)
+            held_out = X_val, y_val, as_weights(sample_weight_val, X_val.shape[0], "sample_weight_val")
+        elif fraction:
+            (X, y, weight), held_out = hold_out(X, y, weight, fraction, self._seed(), labels)
+        else:
+            held_out = None
+        targets = labels.targets(y)
+        weight = labels.class_weights(self.class_weight, targets, weight)
+        samples = Samples(X, targets, labels.D_O, Scaling.of(X, self.scaling, weight), weight)
+        validation = None
+        if held_out is not None:
+            validation = Samples(
+                held_out[0], labels.targets(held_out[1]), labels.D_O, samples.scaling, held_out[2]
+            )
+        yield from self._descend(labels, samples, validation, held_out, checkpoint, resume, progress)
+
+    def fit_targets(
+        self,
+        X: Any,
+        L: Any,
+        classes: Any = None,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        L_val: Any = None,
+        checkpoint: Any = None,
+        resume: bool = False,
+    ) -> Self:
+        """Train on soft labels: targets L of shape (M, D_O), each anywhere in [0, 1].
+
+        Where all rows of L sum to one, the outputs are classes, named by `classes` (0, 1, ... if left out),
+        and `predict` answers one of them; two classes share one output, and one column is the share of the
+        second class. Otherwise each output is a label of its own, as for multi-label y.
+        """
+
+        def records(progress: Progress | None = None) -> Iterator[Record]:
+            self._check_parameters()
+            checked = self._inputs(X, y=L, reset=True)
+            labels, targets = Labels.of_targets(L, classes)
+            weight = as_weights(sample_weight, checked.shape[0])
+            samples = Samples(checked, targets, labels.D_O, Scaling.of(checked, self.scaling, weight), weight)
+            validation = None
+            if X_val is not None:
+                held = self._inputs(X_val, y=L_val)
+                validation = Samples(held, Labels.of_targets(L_val, classes)[1], labels.D_O, samples.scaling)
+            return self._descend(labels, samples, validation, None, checkpoint, resume, progress)
+
+        return self._exhaust(records)
+
+    def _exhaust(self, records: Callable[..., Iterator[Record]]) -> Self:
         if self.verbose:
             from thetanet.progress import TrainingProgress
 
             with TrainingProgress() as display:
-                for record in self.iter_fit(X, y, X_val, y_val, progress=display.advance):
+                for record in records(progress=display.advance):
                     display.epoch(record)
         else:
-            for _ in self.iter_fit(X, y, X_val, y_val):
+            for _ in records():
                 pass
         return self
 
-    def iter_fit(
-        self, X: Any, y: Any, X_val: Any = None, y_val: Any = None, progress: Progress | None = None
+    def _descend(
+        self,
+        labels: Labels,
+        samples: Samples,
+        validation: Samples | None,
+        held_out: tuple[Any, ...] | None,
+        checkpoint: Any,
+        resume: bool,
+        progress: Progress | None,
     ) -> Iterator[Record]:
-        """Train like `fit`, one epoch at a time: yield a `Record` after each, with the network ready to use.
-
-        Leaving the loop early, by a break or an exception, keeps the network as it is then.
-        `progress(seen, M)` is called about five times a second.
-        """
-        self._check_parameters()
         engine, method = self._engine(), resolve(self.descent)
-        X = self._inputs(X, y=y, reset=True)
-        labels = Labels.of(y)
-        samples = self._samples(X, y, labels, Scaling.of(X, self.scaling))
-        if (X_val is None) != (y_val is None):
-            raise InputError("X_val and y_val: give both or neither")
-        validation = None
-        if X_val is not None:
-            validation = self._samples(self._inputs(X_val), y_val, labels, samples.scaling)
-        rng = self._generator()
+        rng = np.random.default_rng(self._seed())
         batch = min(int(self.batch), samples.M)
-        theta = start(samples, int(self.hidden), rng, engine.dtype)
+        epochs = self._number_of_epochs(samples.M, batch)
+        theta = self._start(labels, samples, rng, engine.dtype)
+        checkpoints = Checkpoints(checkpoint) if isinstance(checkpoint, (str, PathLike)) else checkpoint
+        if resume and checkpoints is None:
+            raise InputError("resume=True: say from where, by checkpoint=FOLDER")
+        made_for = {
+            "descent": repr(method), "hidden": theta.D_H, "epochs": epochs, "batch": batch,
+            "alpha": float(self.alpha), "dtype": engine.dtype.name, "data": samples.digest(),
+        }  # fmt: skip
+        snapshot = checkpoints.latest(made_for) if resume and checkpoints is not None else None
         self._begin(labels)
+        for past in [] if snapshot is None else snapshot.history:
+            self._remember(past)
+        best = None
+        if self.patience is not None:
+            if validation is None:
+                raise InputError(f"patience={self.patience}: needs X_val and y_val, or a validation_fraction")
+            best = Best(int(self.patience), {} if snapshot is None else snapshot.extra)
+        keeper = Keeper(checkpoints, snapshot, made_for, dict if best is None else best.state)
         if isinstance(engine, CPUEngine):
             engine.warm_up(theta, samples, method, batch, float(self.alpha) / samples.total_weight)
             self.explanation_ = f"{method}; {engine.explain(theta, samples, batch)}"
@@ -111,107 +204,49 @@ class TrainableNetwork(FittedNetwork):
             samples,
             engine=engine,
             method=method,
-            epochs=self._number_of_epochs(samples.M, batch),
+            epochs=epochs,
             batch=batch,
             rng=rng,
             alpha=float(self.alpha),
             validation=validation,
             progress=progress,
+            keeper=keeper,
         )
+        scorer = self._scorer() if held_out is not None else None
         try:
             for record in records:
                 self._fold(theta, samples)
-                self._remember(record)
+                if scorer is not None and held_out is not None:
+                    record = replace(record, val_score=float(scorer(self, *held_out[:2])))
+                    keeper.history[-1] = record.as_dict()
+                self._remember(record.as_dict())
+                stop = False
+                if best is not None:
+                    score = -record.val_error if record.val_score is None else record.val_score  # type: ignore[operator]
+                    stop = best.look(score, record.epoch, theta.flat)
+                if self.on_epoch is not None:
+                    stop = bool(self.on_epoch(record)) or stop
+                self._ends = stop or record.epoch == epochs
                 yield record
+                if stop:
+                    return
         finally:
             records.close()  # type: ignore[attr-defined]
             if not sys.is_finalizing():  # a loop that was left may be closed when Python ends
+                if best is not None and best.theta is not None:
+                    theta.flat[...] = best.theta
+                    self.best_epoch_, self.best_score_ = best.epoch, best.score
                 self._fold(theta, samples)
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
-        """Go once over these samples in mini-batches, from where the last call ended.
+    def _scorer(self) -> Any:
+        if self.scoring is None:
+            return None
+        from sklearn.metrics import get_scorer
 
-        The first call begins a new network and measures the scaling on its samples. The rate is constant,
-        half of the rule's peak.
-
-        Parameters
-        ----------
-        X, y : as for `fit`
-            Samples to learn from.
-        classes : array, optional
-            All labels that will ever come; needed in the first call if its y does not hold them all.
-        """
-        self._check_parameters()
-        engine, rule = self._engine(), resolve(self.descent)
-        if is_whole_pass(rule):
-            raise InputError(f"descent={self.descent!r}: partial_fit needs a mini-batch rule, e.g. 'adam'")
-        ongoing: tuple[Any, ...] | None = getattr(self, "_ongoing", None)
-        X = self._inputs(X, y=y, reset=ongoing is None)
-        if ongoing is None:
-            labels = Labels.of(y, classes)
-            samples = self._samples(X, y, labels, Scaling.of(X, self.scaling))
-            rng = self._generator()
-            theta, state, steps = start(samples, int(self.hidden), rng, engine.dtype), None, 0
-            self._begin(labels)
-        else:
-            theta, state, steps, scaling, rng = ongoing
-            if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-                raise InputError(f"classes={classes!r} differ from those of the first call, {self.classes_}")
-            samples = self._samples(X, y, self._labels, scaling)
-        batch, rate = min(int(self.batch), samples.M), rule.rate / 2
-        stepper = engine.stepper(theta, rule, batch, decay=float(self.alpha) / samples.M, state=state)
-        count = -(-samples.M // batch)
-        coefficients = np.array([rule.coefficients(steps + t, rate) for t in range(count)])
-        measure = pass_over(stepper, samples, batch, rng, coefficients)
-        theta = stepper.theta()
-        self._ongoing = theta, stepper.state(), steps + count, samples.scaling, rng
-        self._fold(theta, samples)
-        before = self.history_["samples"][-1] if self.history_["samples"] else 0
-        self._remember(
-            Record(
-                epoch=len(self.history_["epoch"]) + 1,
-                samples=before + samples.M,
-                seconds=float("nan"),
-                error=measure.error / measure.weight,
-                accuracy=measure.right / measure.weight,
-                val_error=None,
-                val_accuracy=None,
-                rate=rate,
-            )
-        )
-        return self
-
-    def _check_parameters(self) -> None:
-        check_number("hidden", self.hidden, least=1, whole=True)
-        check_number("batch", self.batch, least=1, whole=True)
-        check_number("alpha", self.alpha, least=0)
-        if self.epochs != "auto":
-            check_number("epochs", self.epochs, least=1, whole=True)
-
-    def _generator(self) -> np.random.Generator:
-        if isinstance(self.random_state, int):
-            legacy: Any = np.random.RandomState(self.random_state)
-        else:
-            from sklearn.utils import check_random_state
-
-            legacy = check_random_state(self.random_state)
-        return np.random.default_rng(legacy.randint(2**31 - 1))
+        return get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
 
     def _number_of_epochs(self, M: int, batch: int) -> int:
         if self.epochs != "auto":
             return int(self.epochs)
         least, most = _EPOCHS
         return int(np.clip(_STEPS // -(-M // batch), least, most))
-
-    def _remember(self, record: Record) -> None:
-        for name, value in record.as_dict().items():
-            self.history_[name].append(value)
-
-    def _fold(self, theta: Any, samples: Samples) -> None:
-        # float64 inputs keep a float64 network: a fold of large means must not lose what they distinguish.
-        wide = np.float64 in (theta.dtype, samples.X.dtype)
-        self.theta_ = samples.scaling.fold(theta, np.float64 if wide else np.float32)
-        self._scaling_kind = samples.scaling.kind
-
-    def _samples(self, X: Any, y: Any, labels: Labels, scaling: Scaling) -> Samples:
-        return Samples(X, labels.targets(y), labels.D_O, scaling)

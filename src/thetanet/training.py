@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from thetanet.checkpoints import Keeper
 from thetanet.data.arrays import Samples
-from thetanet.descent import is_whole_pass, resolve_schedule
-from thetanet.engine import Engine, Measure, Stepper
+from thetanet.descent import is_whole_pass
+from thetanet.engine import Engine
+from thetanet.errors import DivergedError
+from thetanet.passes import Progress, mini_batches, whole_passes
 from thetanet.theta import Theta
-
-_STRETCH = 0.2  # seconds between looks at progress, Ctrl-C and servers
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,8 @@ class Record:
     samples : int
         Samples seen since the start.
     seconds : float
-        Time since the start of the descent, validation included. What an engine compiles for a new kind of
-        data, once on a machine, comes before.
+        Time spent since the start of the descent, validation included. What an engine compiles for a new kind
+        of data, once on a machine, comes before.
     error : float
         E per sample on the training data. For mini-batches the mean over the epoch, each batch before its
         step; for whole passes at the new Theta.
@@ -41,6 +40,8 @@ class Record:
         The same on the validation data, at the end of the epoch.
     rate : float
         The last rate of descent.
+    val_score : float or None
+        What `scoring` says of the validation data.
     """
 
     epoch: int
@@ -51,13 +52,11 @@ class Record:
     val_error: float | None
     val_accuracy: float | None
     rate: float
+    val_score: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as a dict."""
         return asdict(self)
-
-
-Progress = Callable[[int, int], None]  # (samples seen in this epoch, samples in an epoch)
 
 
 def start(samples: Samples, D_H: int, rng: np.random.Generator, dtype: Any) -> Theta:
@@ -69,8 +68,10 @@ def start(samples: Samples, D_H: int, rng: np.random.Generator, dtype: Any) -> T
     """
     theta = Theta.zeros(samples.D_I, D_H, samples.D_O, dtype)
     some = samples.scaling.apply(samples.X[: min(samples.M, 2_000)])
-    squares = some.data if not isinstance(some, np.ndarray) else some
-    norm = np.sqrt(np.sum(np.square(squares), dtype=np.float64) / some.shape[0])
+    sums = np.square(some).sum(axis=1) if isinstance(some, np.ndarray) else some.power(2).sum(axis=1)
+    squares = np.asarray(sums, np.float64).ravel()
+    weight = None if samples.weight is None else samples.weight[: len(squares)]
+    norm = np.sqrt(np.average(squares, weights=weight)) if weight is None or weight.any() else 0.0
     theta.W1[...] = rng.standard_normal((samples.D_I, D_H)) * (2 / norm if norm > 0 else 1.0)
     # Half a sample is added to either side: a target that is always 0 or 1 has finite log-odds.
     n = samples.total_weight
@@ -91,6 +92,7 @@ def train(
     alpha: float = 0.0,
     validation: Samples | None = None,
     progress: Progress | None = None,
+    keeper: Keeper | None = None,
 ) -> Iterator[Record]:
     """Train `theta` in place and yield one record at the end of each epoch.
 
@@ -114,122 +116,50 @@ def train(
         L2 penalty alpha/2 (|W1|^2 + |W2|^2), added to E (the sum over samples).
     progress : callable
         Called about five times a second.
+    keeper : Keeper, optional
+        Writes checkpoints, and knows where to go on. A training that goes on takes the same steps, to the
+        bit, as one that was never stopped.
+
+    Raises
+    ------
+    DivergedError
+        If E is not finite any more, or far above that of a network that always answers the mean target.
+        `theta` is then that of the last epoch before.
     """
-    run = _whole_passes if is_whole_pass(method) else _mini_batches
-    began = time.perf_counter()
-    epoch = seen = 0
-    for measure, rate, new in run(theta, samples, engine, method, epochs, batch, rng, alpha, progress):
+    keeper = Keeper() if keeper is None else keeper
+    if keeper.snapshot is not None:
+        theta.flat[...] = keeper.snapshot.theta
+        rng.bit_generator.state = keeper.snapshot.rng
+    run = whole_passes if is_whole_pass(method) else mini_batches
+    epoch = keeper.epoch
+    seen = keeper.history[-1]["samples"] if keeper.history else 0
+    too_high = 10 * _error_of_the_mean(samples) + 1
+    healthy = theta.flat.copy()
+    descent = run(theta, samples, engine, method, epochs, batch, rng, alpha, progress, keeper)
+    for measure, rate, new in descent:
         epoch, seen = epoch + 1, seen + new
+        error = measure.error / measure.weight
+        if not error <= too_high or not np.isfinite(theta.flat).all():
+            descent.close()
+            theta.flat[...] = healthy
+            raise DivergedError(epoch, error, getattr(method, "rate", None), method)
+        healthy[...] = theta.flat
         val = None if validation is None else engine.measure(theta, validation)
-        yield Record(
+        record = Record(
             epoch=epoch,
             samples=seen,
-            seconds=time.perf_counter() - began,
-            error=measure.error / measure.weight,
+            seconds=keeper.seconds,
+            error=error,
             accuracy=measure.right / measure.weight,
             val_error=None if val is None else val.error / val.weight,
             val_accuracy=None if val is None else val.right / val.weight,
             rate=rate,
         )
+        keeper.history.append(record.as_dict())
+        yield record
 
 
-_Epoch = tuple[Measure, float, int]  # measure, last rate, samples seen
-
-
-def _mini_batches(
-    theta: Theta,
-    samples: Samples,
-    engine: Engine,
-    rule: Any,
-    epochs: int,
-    batch: int,
-    rng: np.random.Generator,
-    alpha: float,
-    progress: Progress | None,
-) -> Iterator[_Epoch]:
-    schedule = resolve_schedule(rule.schedule)
-    per_epoch = -(-samples.M // batch)
-    stepper = engine.stepper(theta, rule, batch, decay=alpha / samples.total_weight)
-    rates = [rule.rate * schedule(t / (epochs * per_epoch)) for t in range(epochs * per_epoch)]
-    try:
-        for epoch in range(epochs):
-            first = epoch * per_epoch
-            coefficients = np.array(
-                [rule.coefficients(t, rates[t]) for t in range(first, first + per_epoch)], dtype=np.float64
-            )
-            measure = pass_over(stepper, samples, batch, rng, coefficients, progress)
-            theta.flat[...] = stepper.theta().flat
-            yield measure, rates[first + per_epoch - 1], samples.M
-    finally:
-        if not sys.is_finalizing():  # a loop that was left may be closed when Python ends
-            theta.flat[...] = stepper.theta().flat
-
-
-def pass_over(
-    stepper: Stepper,
-    samples: Samples,
-    batch: int,
-    rng: np.random.Generator,
-    coefficients: Any,
-    progress: Progress | None = None,
-) -> Measure:
-    """Take one step for each mini-batch of the shuffled samples, in stretches of about 0.2 s."""
-    total, done, seen = Measure(0.0, 0.0, 0.0), 0, 0
-    stretch = 1  # steps; grows to what fits into the time
-    for chunk in samples.chunks(rng):
-        order = rng.permutation(chunk.M)
-        steps = -(-chunk.M // batch)
-        step = 0
-        while step < steps:
-            began = time.perf_counter()
-            now = min(stretch, steps - step)
-            rows = order[step * batch : (step + now) * batch]
-            total = total.plus(stepper.run(chunk, rows, coefficients[done : done + now]))
-            step, done, seen = step + now, done + now, seen + len(rows)
-            each = max(time.perf_counter() - began, 1e-6) / now
-            stretch = max(1, min(int(_STRETCH / each), 4 * stretch))
-            if progress is not None:
-                progress(seen, samples.M)
-    return total
-
-
-def _whole_passes(
-    theta: Theta,
-    samples: Samples,
-    engine: Engine,
-    method: Any,
-    epochs: int,
-    batch: int,
-    rng: np.random.Generator,
-    alpha: float,
-    progress: Progress | None,
-) -> Iterator[_Epoch]:
-    n = samples.total_weight
-    measures: dict[float, Measure] = {}  # of the evaluations in this iteration, by the error returned
-
-    def objective(flat: Any) -> tuple[float, Any]:
-        at = theta.like(flat)
-        gradient = np.zeros_like(flat)
-        measure = Measure(0.0, 0.0, 0.0)
-        for chunk in samples.chunks():
-            part, part_gradient = engine.error_and_gradient(at, chunk)
-            measure = measure.plus(part)
-            gradient += part_gradient.flat
-            if progress is not None:
-                progress(int(measure.weight), samples.M)
-        error = measure.error
-        if alpha:
-            error += alpha / 2 * float(np.sum(np.square(at.W1)) + np.sum(np.square(at.W2)))
-            penalty = theta.like(gradient)
-            penalty.W1[...] += alpha * at.W1
-            penalty.W2[...] += alpha * at.W2
-        gradient /= n
-        measures[error / n] = measure
-        return error / n, gradient
-
-    for number, step in enumerate(method.descend(objective, theta.flat.copy()), start=1):
-        theta.flat[...] = step.theta
-        yield measures[step.error], step.rate, step.passes * samples.M
-        measures.clear()
-        if number >= epochs:
-            return
+def _error_of_the_mean(samples: Samples) -> float:
+    """E per sample of a network that answers the mean target, whatever the input."""
+    mean = np.clip(samples.target_mean(), 1e-300, 1 - 1e-16)
+    return float(-np.sum(mean * np.log(mean) + (1 - mean) * np.log1p(-mean)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -79,3 +80,63 @@ class Samples:
         else:
             totals = self.weight @ self.L.astype(np.float64)
         return totals / self.total_weight
+
+    def digest(self) -> str:
+        """Return a fingerprint of the data: the same for the same samples in the same order."""
+        hashed = hashlib.blake2b(repr((self.X.shape, self.D_O, self.scaling.kind)).encode(), digest_size=16)
+        for part in (self.X, self.L, self.weight, self.scaling.factor, self.scaling.shift):
+            arrays = (
+                [part]
+                if part is None or isinstance(part, np.ndarray)
+                else [part.data, part.indices, part.indptr]
+            )
+            for array in arrays:
+                if array is not None:
+                    hashed.update(array.dtype.str.encode())
+                    hashed.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+        return hashed.hexdigest()
+
+
+def as_weights(weight: Any, M: int, name: str = "sample_weight") -> NDArray[np.float64] | None:
+    """Return sample weights as M finite numbers, none negative and not all zero; None stays None.
+
+    Raises
+    ------
+    InputError
+        If they are not.
+    """
+    if weight is None:
+        return None
+    w = np.asarray(weight, dtype=np.float64)
+    if w.ndim == 0:
+        w = np.full(M, float(w))
+    if w.shape != (M,):
+        raise InputError(f"{name} has shape {w.shape}: must be ({M},), one number a sample")
+    if not np.isfinite(w).all() or (w < 0).any() or not w.any():
+        raise InputError(f"{name}: must hold finite numbers >= 0, not all of them zero")
+    return w
+
+
+def hold_out(X: Any, y: Any, weight: Any, fraction: float, seed: int, labels: Any) -> tuple[Any, Any]:
+    """Split off a share of the samples at random, with the same shares of the classes if that can be.
+
+    Returns
+    -------
+    (X, y, weight) to learn from, and the same to measure.
+    """
+    from sklearn.model_selection import train_test_split
+
+    M = X.shape[0]
+    index = None if labels.multilabel else labels.indices(labels.targets(y))
+    counts = np.array([0]) if index is None else np.bincount(index)
+    least = len(labels.classes)
+    can_stratify = counts[counts > 0].min() > 1 and min(fraction * M, (1 - fraction) * M) >= least
+    try:
+        fit, held = train_test_split(
+            np.arange(M), test_size=fraction, random_state=seed, stratify=index if can_stratify else None
+        )
+    except ValueError as problem:
+        raise InputError(f"validation_fraction={fraction} of {M} samples: {problem}") from None
+    y = np.asarray(y) if not hasattr(y, "tocsr") else y
+    parts = [(X[rows], y[rows], None if weight is None else weight[rows]) for rows in (fit, held)]
+    return parts[0], parts[1]

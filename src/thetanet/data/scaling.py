@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +40,10 @@ class Scaling:
         return cls("none", np.ones(D_I))
 
     @classmethod
-    def of(cls, X: Any, kind: str = "auto") -> Scaling:
+    def of(cls, X: Any, kind: str = "auto", weight: NDArray[Any] | None = None) -> Scaling:
         """Choose and measure the scaling of X, an array or CSR matrix whose rows are samples.
+
+        `weight` counts samples: those of weight 2 as if they were there twice, of 0 as if they were not.
 
         "auto" is "pixels" for uint8, "maximum" for sparse matrices, "standard" for anything else.
 
@@ -59,6 +62,8 @@ class Scaling:
             return cls.identity(D_I)
         if kind == "pixels":
             return cls(kind, np.full(D_I, 1 / 255))
+        if weight is not None and not weight.all():
+            X, weight = X[weight > 0], weight[weight > 0]
         if kind == "maximum":
             return cls(kind, _inverse(_largest(X, sparse)))
         if sparse:
@@ -68,7 +73,7 @@ class Scaling:
         # Standardised by its largest absolute value first, or the squares of very large inputs overflow
         # and those of very small ones vanish.
         unit = _inverse(_largest(X, sparse))
-        mean, deviation = _moments(X, unit)
+        mean, deviation = _moments(X, unit, weight)
         # What is left of a constant input is the rounding of its mean, not a deviation.
         deviation[deviation <= 1e-12 * np.abs(mean)] = 0.0
         return cls(kind, unit * _inverse(deviation), mean / unit)
@@ -94,6 +99,14 @@ class Scaling:
             folded.b1[...] -= self.shift @ folded.W1
         return folded.astype(dtype)
 
+    def unfold(self, theta: Theta) -> Theta:
+        """Return the Theta that gives for scaled inputs what `theta` gives for raw ones: undoes `fold`."""
+        unfolded = theta.astype(np.float64).copy()
+        if self.shift is not None:
+            unfolded.b1[...] += self.shift @ unfolded.W1
+        unfolded.W1[...] /= self.factor[:, None]
+        return unfolded
+
 
 def _inverse(scale: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 / scale, and 1 where the scale is zero or so small that its inverse would overflow."""
@@ -108,9 +121,16 @@ def _largest(X: Any, sparse: bool) -> NDArray[np.float64]:
     return np.asarray(np.maximum(np.abs(low), np.abs(high)))
 
 
-def _moments(X: NDArray[Any], unit: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _moments(
+    X: NDArray[Any], unit: NDArray[np.float64], weight: NDArray[Any] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of X * unit in two passes over tiles, in float64."""
     tiles = [slice(low, low + 4096) for low in range(0, len(X), 4096)]
-    mean = np.sum([(X[t] * unit).sum(axis=0) for t in tiles], axis=0) / len(X)
-    variance = np.sum([((X[t] * unit - mean) ** 2).sum(axis=0) for t in tiles], axis=0) / len(X)
-    return mean, np.sqrt(variance)
+
+    def total(function: Callable[[NDArray[Any]], NDArray[Any]]) -> Any:
+        if weight is None:
+            return np.sum([function(X[t] * unit).sum(axis=0) for t in tiles], axis=0) / len(X)
+        return np.sum([weight[t] @ function(X[t] * unit) for t in tiles], axis=0) / weight.sum()
+
+    mean = total(lambda x: x)
+    return mean, np.sqrt(total(lambda x: (x - mean) ** 2))

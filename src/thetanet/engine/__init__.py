@@ -41,6 +41,12 @@ class Measure(NamedTuple):
     right: float
     weight: float
 
+    @classmethod
+    def of(cls, measures: NDArray[Any]) -> Measure:
+        """Return the sum of the measures of mini-batches, rows of (error, right, weight)."""
+        error, right, weight = measures.sum(axis=0).tolist()
+        return cls(error, right, weight)
+
     def plus(self, other: Measure) -> Measure:
         """Return the measure of both sets of samples together."""
         return Measure(self.error + other.error, self.right + other.right, self.weight + other.weight)
@@ -60,13 +66,14 @@ class Rule(Protocol):
 class Stepper(Protocol):
     """Theta on its way down, mini-batch after mini-batch."""
 
-    def run(self, chunk: Chunk, order: NDArray[Any], coefficients: NDArray[Any]) -> Measure:
+    def run(self, chunk: Chunk, order: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:
         """Take one step for each row of `coefficients`, over consecutive batches of `order`.
 
         Returns
         -------
-        Measure
-            Of each batch before its step, summed.
+        array of shape (steps, 3)
+            E, right answers and weight of each mini-batch before its step. Their sum must not depend on how
+            the steps of an epoch are spread over calls, so that training can be interrupted and resumed.
         """
 
     def theta(self) -> Theta:

@@ -91,8 +91,8 @@ class CPUEngine:
             stepper = kept[key] = _CPUStepper(self, theta, _Sum(), batch, 0.0, None, mean=False, learn=learn)
         else:
             stepper.restart(theta)
-        measure = stepper.run(chunk, np.arange(M), np.zeros((-(-M // batch), 1)))
-        return measure, theta.like(stepper.state()[0])
+        measures = stepper.run(chunk, np.arange(M), np.zeros((-(-M // batch), 1)))
+        return Measure.of(measures), theta.like(stepper.state()[0])
 
     def stepper(
         self, theta: Theta, rule: Rule, batch: int, decay: float = 0.0, state: NDArray[Any] | None = None
@@ -195,13 +195,15 @@ class _CPUStepper:
         self._walk: Any = None
         self._pool: ThreadPoolExecutor | None = None
 
-    def run(self, chunk: Chunk, order: NDArray[Any], coefficients: NDArray[Any]) -> Measure:
+    def run(self, chunk: Chunk, order: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[np.float64]:
         """Take one step for each row of `coefficients`, over consecutive batches of `order`."""
         if self._chunk is None or self._chunk() is not chunk:
             self._turn_to(chunk)
         with _blas().limit(limits=1):
-            measure: Measure = self._walk.run(order, coefficients, self._decay, self._mean, self._learn)
-        return measure
+            measures: NDArray[np.float64] = self._walk.run(
+                order, coefficients, self._decay, self._mean, self._learn
+            )
+        return measures
 
     def restart(self, theta: Theta) -> None:
         """Begin again at another Theta, with nothing remembered, in the same buffers."""
@@ -216,7 +218,7 @@ class _CPUStepper:
         self._collect()
         dtype = self._theta.dtype
         prepared = _prepare(self._engine, chunk, dtype, bool(self._decay))
-        if self._state.any() and len(prepared.lit) < self._theta.D_I and self._learn:
+        if self._learn and self._remembers_unlit(prepared.lit):
             # Inputs that are never lit here, but were before, still move by what the rule remembers.
             prepared = shards.Prepared(chunk, dtype, True, self._engine.sparse)
         density = prepared.density if prepared.sparse else 1.0
@@ -228,6 +230,11 @@ class _CPUStepper:
         lazy = self._lazy and prepared.sparse
         self._walk = shards.Walk(held, prepared, self._batch, self._update.address, lazy, self._pool)
         self._chunk = ref(chunk)
+
+    def _remembers_unlit(self, lit: NDArray[Any]) -> bool:
+        unlit = np.ones(self._theta.D_I, bool)
+        unlit[lit] = False
+        return any(self._theta.like(slot).W1[unlit].any() for slot in self._state)
 
     def _collect(self) -> None:
         if self._walk is not None:

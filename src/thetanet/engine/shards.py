@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.engine import Chunk, Measure, kernels
+from thetanet.engine import Chunk, kernels
 from thetanet.theta import Theta
 
 DENSITY = 0.45  # share of non-zeros above which the dense products are quicker (measured, see DECISIONS.md)
@@ -269,14 +269,14 @@ class Walk:
 
     def run(
         self, order: NDArray[Any], coefficients: NDArray[Any], decay: float, mean: bool, learn: bool = True
-    ) -> Measure:
-        """Take one step for each row of `coefficients`; returns the measure of all samples seen."""
+    ) -> NDArray[np.float64]:
+        """Take one step for each row of `coefficients`; returns the measure of each mini-batch."""
         p, s, T = self.prepared, self.shards, len(self.shards.parts)
         c = np.zeros((len(coefficients), kernels.COEFFICIENTS), p.dtype)
         c[:, : coefficients.shape[1]] = coefficients
         order = np.ascontiguousarray(order, np.int64)
         blas = kernels.BLAS[p.dtype.name]
-        meet, total = np.zeros(8, np.int64), np.zeros((2, T, 3))
+        meet, total = np.zeros(8, np.int64), np.zeros((len(c) + 1, T, 3))
 
         def work(t: int) -> None:
             kernels.steps(
@@ -293,4 +293,5 @@ class Walk:
         work(0)
         for other in others:
             other.result()
-        return Measure(*total[0].sum(axis=0).tolist())
+        measures: NDArray[np.float64] = total[:-1].sum(axis=1)
+        return measures

@@ -68,7 +68,7 @@ def steps(
     Sparse inputs: sample i has `column` and `value` from begins[i] on, and at[i] says where its segments of
     columns begin there, `first` (T + 1,) which columns are whose; `factor1` scales all values, `group` is the
     number of samples whose columns are sorted together. Dense inputs: X, of which `inputs` are lit, with a
-    `factor` for each of them. `learn` false measures only.
+    `factor` for each of them. `learn` false measures only. `total` has a row a step, and one to ignore.
     """
     dense = X.shape[0] > 0
     n_in = len(inputs)
@@ -140,14 +140,14 @@ def steps(
         if split or not learn:
             d3 = delta3[0, :n]
             outputs(low, high, rows, partial[parity], bias[t], classes, targets, weights,
-                    Y[0], delta3[0], total[0, t])  # fmt: skip
+                    Y[0], delta3[0], total[step, t])  # fmt: skip
             if split and learn:
                 meetings += T
                 meet_all(meet, meetings)
         else:
             d3 = delta3[t, :n]
             outputs(0, n, rows, partial[parity], bias[t], classes, targets, weights,
-                    Y[t], delta3[t], total[0 if t == 0 else 1, t])  # fmt: skip
+                    Y[t], delta3[t], total[step if t == 0 else len(c), t])  # fmt: skip
         if not learn or weight == 0:
             continue
         scale = kind(1 / weight) if mean else kind(1)

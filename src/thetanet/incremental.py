@@ -1,0 +1,173 @@
+"""A network that learns: its parameters, where descent starts, and learning a part of the data at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+from thetanet.checks import check_number
+from thetanet.data.arrays import Samples, as_weights
+from thetanet.data.scaling import Scaling
+from thetanet.descent import is_whole_pass, resolve
+from thetanet.engine import Engine, Measure
+from thetanet.errors import DivergedError, InputError
+from thetanet.fitted import FittedNetwork
+from thetanet.labels import Labels
+from thetanet.passes import pass_over
+from thetanet.theta import Theta
+from thetanet.training import Record, start
+
+
+class IncrementalNetwork(FittedNetwork):
+    """The parameters of `ThetaNetClassifier`, which describes them, and `partial_fit`."""
+
+    def __init__(
+        self,
+        hidden: int = 300,
+        descent: Any = "auto",
+        epochs: int | str = "auto",
+        batch: int = 128,
+        alpha: float = 0.0,
+        scaling: str = "auto",
+        class_weight: Any = None,
+        init: Theta | None = None,
+        warm_start: bool = False,
+        validation_fraction: float | None = None,
+        patience: int | None = None,
+        scoring: Any = None,
+        on_epoch: Callable[[Record], Any] | None = None,
+        random_state: Any = None,
+        engine: Engine | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.hidden = hidden
+        self.descent = descent
+        self.epochs = epochs
+        self.batch = batch
+        self.alpha = alpha
+        self.scaling = scaling
+        self.class_weight = class_weight
+        self.init = init
+        self.warm_start = warm_start
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.scoring = scoring
+        self.on_epoch = on_epoch
+        self.random_state = random_state
+        self.engine = engine
+        self.verbose = verbose
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Go once over these samples in mini-batches, from where the last call, or `fit`, ended.
+
+        The first call begins a new network and measures the scaling on its samples. The rate is constant,
+        half of the rule's peak.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as for `fit`
+            Samples to learn from.
+        classes : array, optional
+            All labels that will ever come; needed in the first call if its y does not hold them all.
+        """
+        self._check_parameters()
+        engine, rule = self._engine(), resolve(self.descent)
+        if is_whole_pass(rule):
+            raise InputError(f"descent={self.descent!r}: partial_fit needs a mini-batch rule, e.g. 'adam'")
+        ongoing: tuple[Any, ...] | None = getattr(self, "_ongoing", None)
+        fresh = not hasattr(self, "theta_")
+        X = self._inputs(X, y=y, reset=fresh)
+        weight = as_weights(sample_weight, X.shape[0])
+        labels = Labels.of(y, classes) if fresh else self._labels
+        if not fresh and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise InputError(f"classes={classes!r} differ from those of the first call, {self.classes_}")
+        targets = labels.targets(y)
+        seen = np.zeros(len(labels.classes)) if ongoing is None else ongoing[5]
+        weight = labels.class_weights(self.class_weight, targets, weight, seen)
+        if ongoing is None:
+            scaling, rng = Scaling.of(X, self.scaling, weight), np.random.default_rng(self._seed())
+        else:
+            scaling, rng = ongoing[3], ongoing[4]
+        samples = Samples(X, targets, labels.D_O, scaling, weight)
+        if ongoing is not None:
+            theta, state, steps = ongoing[:3]
+        elif fresh:
+            theta, state, steps = self._start(labels, samples, rng, engine.dtype), None, 0
+            self._begin(labels)
+        else:  # after fit or load
+            theta, state, steps = scaling.unfold(self.theta_).astype(engine.dtype), None, 0
+        batch, rate = min(int(self.batch), samples.M), rule.rate / 2
+        decay = float(self.alpha) / samples.total_weight if samples.total_weight else 0.0
+        stepper = engine.stepper(theta, rule, batch, decay=decay, state=state)
+        count = -(-samples.M // batch)
+        coefficients = np.array([rule.coefficients(steps + t, rate) for t in range(count)])
+        measure = Measure.of(pass_over(stepper, samples, batch, rng, coefficients))
+        theta = stepper.theta()
+        if not np.isfinite(theta.flat).all():
+            raise DivergedError(len(self.history_["epoch"]) + 1, measure.error, rule.rate, rule)
+        self._ongoing = theta, stepper.state(), steps + count, scaling, rng, seen
+        self._fold(theta, samples)
+        before = self.history_["samples"][-1] if self.history_["samples"] else 0
+        total = measure.weight or 1.0
+        record = Record(
+            epoch=len(self.history_["epoch"]) + 1,
+            samples=before + samples.M,
+            seconds=float("nan"),
+            error=measure.error / total,
+            accuracy=measure.right / total,
+            val_error=None,
+            val_accuracy=None,
+            rate=rate,
+        )
+        self._remember(record.as_dict())
+        return self
+
+    def _start(self, labels: Labels, samples: Samples, rng: np.random.Generator, dtype: Any) -> Theta:
+        """Return where descent starts: at random, at `init`, or at the last Theta."""
+        given, name = self.init, "init"
+        if given is None and self.warm_start and hasattr(self, "theta_"):
+            given, name = self.theta_, "warm_start=True: the last Theta"
+            if not np.array_equal(labels.classes, self.classes_):
+                raise InputError(
+                    f"warm_start=True: y has the classes {labels.classes.tolist()}, but the network was "
+                    f"trained on {self.classes_.tolist()}; use warm_start=False"
+                )
+        if given is None:
+            return start(samples, int(self.hidden), rng, dtype)
+        shape = samples.D_I, int(self.hidden), samples.D_O
+        if not isinstance(given, Theta) or given.shape != shape:
+            have = given.shape if isinstance(given, Theta) else type(given).__name__
+            raise InputError(f"{name} has shape {have}, but data and hidden need (D_I, D_H, D_O) = {shape}")
+        return samples.scaling.unfold(given).astype(dtype)
+
+    def _check_parameters(self) -> None:
+        check_number("hidden", self.hidden, least=1, whole=True)
+        check_number("batch", self.batch, least=1, whole=True)
+        check_number("alpha", self.alpha, least=0)
+        if self.patience is not None:
+            check_number("patience", self.patience, least=1, whole=True)
+        if self.validation_fraction is not None:
+            check_number("validation_fraction", self.validation_fraction, least=0, most=0.9)
+        if self.epochs != "auto":
+            check_number("epochs", self.epochs, least=1, whole=True)
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, int):
+            legacy: Any = np.random.RandomState(self.random_state)
+        else:
+            from sklearn.utils import check_random_state
+
+            legacy = check_random_state(self.random_state)
+        return int(legacy.randint(2**31 - 1))
+
+    def _remember(self, record: dict[str, Any]) -> None:
+        for name, value in record.items():
+            self.history_[name].append(value)
+
+    def _fold(self, theta: Any, samples: Samples) -> None:
+        # float64 inputs keep a float64 network: a fold of large means must not lose what they distinguish.
+        wide = np.float64 in (theta.dtype, samples.X.dtype)
+        self.theta_ = samples.scaling.fold(theta, np.float64 if wide else np.float32)
+        self._scaling_kind = samples.scaling.kind
