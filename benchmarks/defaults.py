@@ -60,7 +60,9 @@ def main():
     ]
     for name, load in DATA.items():
         (a, da, s), (b, db, t) = compare(load)
-        lines.append(f"| {name} | {a:.4f} ± {da:.4f} | {b:.4f} ± {db:.4f} | {s:.3f} | {t:.3f} | {t / s:.1f} |")
+        lines.append(
+            f"| {name} | {a:.4f} ± {da:.4f} | {b:.4f} ± {db:.4f} | {s:.3f} | {t:.3f} | {t / s:.1f} |"
+        )
         print(lines[-1], flush=True)
     Path(__file__).parents[1].joinpath("docs", "defaults.md").write_text("\n".join(lines) + "\n")
 

@@ -81,7 +81,9 @@ def train(
     batch: Annotated[int, typer.Option(help="Samples in a mini-batch")] = 128,
     descent: Annotated[Method, typer.Option(help="Descent method")] = AUTO,
     rate: Annotated[float | None, typer.Option(help="Peak rate of descent [the method's own]")] = None,
-    alpha: Annotated[float, typer.Option(help="L2 penalty on weights")] = 0.0,
+    alpha: Annotated[
+        float | None, typer.Option(help="L2 penalty on weights [by the size of the data]")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same network")] = 0,
     to: Annotated[Path, typer.Option("--out", help="Where to write the model")] = Path("model.safetensors"),
     pictures: Annotated[
@@ -115,7 +117,8 @@ def train(
         raise InputError(f"--out {to}: the folder does not exist; make it first")
     method = resolve(str(descent), **({} if rate is None else {"rate": rate}))
     net = TrainableNetwork(
-        hidden=hidden, descent=method, epochs=epochs or "auto", batch=batch, alpha=alpha, random_state=seed,
+        hidden=hidden, descent=method, epochs=epochs or "auto", batch=batch,
+        alpha="auto" if alpha is None else alpha, random_state=seed,
         validation_fraction=validation, patience=patience, class_weight=class_weight,
     )  # fmt: skip
     if checkpoint is None and (resume or every is not None):

@@ -29,7 +29,7 @@ class IncrementalNetwork(FittedNetwork):
         descent: Any = "auto",
         epochs: int | str = "auto",
         batch: int = 128,
-        alpha: float = 0.0,
+        alpha: float | str = "auto",
         scaling: str = "auto",
         class_weight: Any = None,
         init: Theta | None = None,
@@ -99,7 +99,8 @@ class IncrementalNetwork(FittedNetwork):
         else:  # after fit or load
             theta, state, steps = scaling.unfold(self.theta_).astype(engine.dtype), None, 0
         batch, rate = min(int(self.batch), samples.M), rule.rate / 2
-        decay = float(self.alpha) / samples.total_weight if samples.total_weight else 0.0
+        alpha = 0.0 if self.alpha == "auto" else float(self.alpha)
+        decay = alpha / samples.total_weight if samples.total_weight else 0.0
         stepper = engine.stepper(theta, rule, batch, decay=decay, state=state)
         count = -(-samples.M // batch)
         coefficients = np.array([rule.coefficients(steps + t, rate) for t in range(count)])
@@ -145,7 +146,8 @@ class IncrementalNetwork(FittedNetwork):
     def _check_parameters(self) -> None:
         check_number("hidden", self.hidden, least=1, whole=True)
         check_number("batch", self.batch, least=1, whole=True)
-        check_number("alpha", self.alpha, least=0)
+        if self.alpha != "auto":
+            check_number("alpha", self.alpha, least=0)
         if self.patience is not None:
             check_number("patience", self.patience, least=1, whole=True)
         if self.validation_fraction is not None:

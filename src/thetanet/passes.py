@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from thetanet.engine import Engine, Measure, Stepper
 from thetanet.theta import Theta
 
 _STRETCH = 0.2  # seconds between looks at progress, Ctrl-C and servers
+
+_stretches: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # what fitted last time, for each stepper
 
 Progress = Callable[[int, int], None]  # (samples seen in this epoch, samples in an epoch)
 Epoch = tuple[Measure, float, int]  # measure, last rate, samples seen
@@ -105,7 +108,8 @@ def pass_over(
     """
     measures = [np.zeros((0, 3)) if done is None else done]
     taken, total = len(measures[0]), len(coefficients)
-    stretch, begins = 1, 0  # steps: of a stretch, which grows to what fits into the time; of this chunk
+    begins = 0  # steps before this chunk
+    stretch = _stretches.get(stepper, 1)  # steps; grows to what fits into the time
     for chunk in samples.chunks(rng):
         order = rng.permutation(chunk.M)
         ends = begins + -(-chunk.M // batch)
@@ -118,7 +122,7 @@ def pass_over(
             if not np.isfinite(measures[-1][:, 0]).all():
                 return np.concatenate(measures)
             each = max(time.perf_counter() - began, 1e-6) / now
-            stretch = max(1, min(int(_STRETCH / each), 4 * stretch))
+            _stretches[stepper] = stretch = max(1, min(int(_STRETCH / each), 4 * stretch))
             if progress is not None:
                 progress(min(taken * batch, samples.M), samples.M)
             if pause is not None and taken < total:

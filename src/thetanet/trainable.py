@@ -23,8 +23,9 @@ from thetanet.passes import Progress
 from thetanet.stopping import Best
 from thetanet.training import Record, train
 
-_STEPS = 2000  # mini-batch steps that epochs="auto" aims at
-_EPOCHS = 7, 200  # and its least and largest number of epochs; 7 are enough for MNIST
+_STEPS = 1500  # mini-batch steps that epochs="auto" aims at
+_EPOCHS = 7, 100  # and its least and largest number of epochs; 7 are enough for MNIST
+_ALPHA, _SMALL = 0.5, (100, 10_000)  # alpha="auto", and the numbers of samples that it is good for
 
 
 class TrainableNetwork(IncrementalNetwork):
@@ -177,14 +178,14 @@ class TrainableNetwork(IncrementalNetwork):
         engine, method = self._engine(), resolve(self.descent)
         rng = np.random.default_rng(self._seed())
         batch = min(int(self.batch), samples.M)
-        epochs = self._number_of_epochs(samples.M, batch)
+        epochs, alpha = self._number_of_epochs(samples.M, batch), self._penalty(samples.total_weight)
         theta = self._start(labels, samples, rng, engine.dtype)
         checkpoints = Checkpoints(checkpoint) if isinstance(checkpoint, (str, PathLike)) else checkpoint
         if resume and checkpoints is None:
             raise InputError("resume=True: say from where, by checkpoint=FOLDER")
         made_for = {
             "descent": repr(method), "hidden": theta.D_H, "epochs": epochs, "batch": batch,
-            "alpha": float(self.alpha), "dtype": engine.dtype.name, "data": samples.digest(),
+            "alpha": alpha, "dtype": engine.dtype.name, "data": samples.digest(),
         }  # fmt: skip
         snapshot = checkpoints.latest(made_for) if resume and checkpoints is not None else None
         self._begin(labels)
@@ -197,7 +198,7 @@ class TrainableNetwork(IncrementalNetwork):
             best = Best(int(self.patience), {} if snapshot is None else snapshot.extra)
         keeper = Keeper(checkpoints, snapshot, made_for, dict if best is None else best.state)
         if isinstance(engine, CPUEngine):
-            engine.warm_up(theta, samples, method, batch, float(self.alpha) / samples.total_weight)
+            engine.warm_up(theta, samples, method, batch, alpha / samples.total_weight)
             self.explanation_ = f"{method}; {engine.explain(theta, samples, batch)}"
         records = train(
             theta,
@@ -207,7 +208,7 @@ class TrainableNetwork(IncrementalNetwork):
             epochs=epochs,
             batch=batch,
             rng=rng,
-            alpha=float(self.alpha),
+            alpha=alpha,
             validation=validation,
             progress=progress,
             keeper=keeper,
@@ -244,6 +245,11 @@ class TrainableNetwork(IncrementalNetwork):
         from sklearn.metrics import get_scorer
 
         return get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
+
+    def _penalty(self, M: float) -> float:
+        if self.alpha != "auto":
+            return float(self.alpha)
+        return _ALPHA if _SMALL[0] <= M < _SMALL[1] else 0.0
 
     def _number_of_epochs(self, M: int, batch: int) -> int:
         if self.epochs != "auto":

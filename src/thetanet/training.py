@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as a dict."""
-        return asdict(self)
+        return dict(self.__dict__)
 
 
 def start(samples: Samples, D_H: int, rng: np.random.Generator, dtype: Any) -> Theta:
