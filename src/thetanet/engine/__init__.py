@@ -89,6 +89,9 @@ class Engine(Protocol):
     def measure(self, theta: Theta, chunk: Chunk) -> Measure:
         """Return E and the number of right answers, without the gradient."""
 
+    def hessian_product(self, theta: Theta, direction: Theta, chunk: Chunk) -> Theta:
+        """Return H v: the Hessian matrix of E, summed over all samples of the chunk, times a direction."""
+
     def stepper(
         self, theta: Theta, rule: Rule, batch: int, decay: float = 0.0, state: NDArray[Any] | None = None
     ) -> Stepper:

@@ -23,6 +23,7 @@ from threadpoolctl import ThreadpoolController
 
 from thetanet.checks import check_number
 from thetanet.engine import Chunk, Measure, Rule
+from thetanet.engine.curvature import hessian_product
 from thetanet.engine.tiles import propagate
 from thetanet.errors import InputError
 from thetanet.theta import Theta
@@ -51,7 +52,8 @@ class CPUEngine:
     sparse : bool, optional
         Whether to skip zeros of dense inputs; None decides by their share.
     tile : int
-        Samples in a tile of a prediction; its memory is about 4 * tile * (D_I + 2 D_H) bytes.
+        Samples in a tile of a prediction; its memory is about 4 * tile * (D_I + 2 D_H) bytes, that of a
+        Hessian-vector product three times as much for each thread.
     """
 
     def __init__(
@@ -99,6 +101,11 @@ class CPUEngine:
     ) -> _CPUStepper:
         """Begin mini-batch descent at `theta`."""
         return _CPUStepper(self, theta.astype(self.dtype), rule, batch, decay, state)
+
+    def hessian_product(self, theta: Theta, direction: Theta, chunk: Chunk) -> Theta:
+        """Return the product of the Hessian matrix of E, summed over the chunk, and a direction."""
+        threads = self.threads or available_threads()
+        return hessian_product(theta, direction, chunk, self.tile, threads)
 
     def propagate(self, theta: Theta, X: Any, to: str = "Y") -> NDArray[Any]:
         """Return Z, A2 or Y of the rows of X, in Theta's own floating-point type."""
