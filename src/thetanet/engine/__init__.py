@@ -47,7 +47,11 @@ class Measure(NamedTuple):
 
 
 class Rule(Protocol):
-    """A mini-batch descent rule, as engines see it: element-wise, so any part of Theta can update itself."""
+    """A mini-batch descent rule, as engines see it: element-wise, so any part of Theta can update itself.
+
+    Two attributes may be left out. `lazy`: nothing changes where the gradient is zero. `decoupled`: the index
+    of the coefficient that is the share each weight loses before the update, biases excepted.
+    """
 
     @property
     def slots(self) -> int:

@@ -197,7 +197,9 @@ class _CPUStepper:
         if state is not None:
             self._state[...] = state
         self._update = kernels.row_update(rule.update, rule.slots, theta.dtype.name)
-        self._lazy = bool(getattr(rule, "lazy", False)) and not decay
+        self._share = int(getattr(rule, "decoupled", -1))
+        self._fades = bool(decay) or self._share >= 0  # weights move even where their gradient is zero
+        self._lazy = bool(getattr(rule, "lazy", False)) and not self._fades
         self._chunk: Any = None  # a weak reference: what is kept for a chunk must not keep it alive
         self._walk: Any = None
         self._pool: ThreadPoolExecutor | None = None
@@ -222,7 +224,7 @@ class _CPUStepper:
 
         self._collect()
         dtype = self._theta.dtype
-        prepared = _prepare(self._engine, chunk, dtype, bool(self._decay))
+        prepared = _prepare(self._engine, chunk, dtype, self._fades)
         if self._state.any() and len(prepared.lit) < self._theta.D_I and self._learn:
             # Inputs that are never lit here, but were before, still move by what the rule remembers.
             prepared = shards.Prepared(chunk, dtype, True, self._engine.sparse)
@@ -233,7 +235,9 @@ class _CPUStepper:
         if threads > 1 and self._pool is None:
             self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="thetanet")
         lazy = self._lazy and prepared.sparse
-        self._walk = shards.Walk(held, prepared, self._batch, self._update.address, lazy, self._pool)
+        self._walk = shards.Walk(
+            held, prepared, self._batch, self._update.address, lazy, self._share, self._pool
+        )
         self._chunk = ref(chunk)
 
     def _collect(self) -> None:
