@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thetanet import Theta, error, error_and_gradient, forward
+from thetanet import Theta, error, error_and_gradient, forward, hessian_product
 from thetanet.network import cross_entropy
 
 pytestmark = [pytest.mark.soak, pytest.mark.filterwarnings("ignore")]
@@ -33,6 +33,10 @@ def test_jax(dtype):
     np.testing.assert_allclose(gradient.flat, GRADIENT.flat, **close)
     automatic = jax.grad(jax.jit(lambda flat: summed(flat, theta.like, x, targets, w)))(theta.flat)
     np.testing.assert_allclose(automatic, GRADIENT.flat, **close)
+    gradient_of = jax.grad(lambda flat: summed(flat, theta.like, x, targets, w))
+    _, curved = jax.jvp(gradient_of, (theta.flat,), (theta.flat,))
+    product = hessian_product(theta, theta, x, targets, w)
+    np.testing.assert_allclose(product.flat, curved, **close)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -51,5 +55,8 @@ def test_torch(dtype):
     flat = theta.flat.clone().requires_grad_()
     summed(flat, theta.like, x, targets, w).backward()
     np.testing.assert_allclose(flat.grad.numpy(), GRADIENT.flat, **close)
+    product = hessian_product(theta, theta, x, targets, w)
+    expected = hessian_product(THETA, THETA, X, L, W).flat
+    np.testing.assert_allclose(product.flat.numpy(), expected, **close)
     assert theta == theta.copy()
     assert repr(theta).endswith(f"dtype={dtype})")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from thetanet import SGD, Adagrad, Adam, GradientDescent
+from thetanet import SGD, Adagrad, Adam, AdamW, GradientDescent, RMSprop
 from thetanet.descent import METHODS, SCHEDULES, is_whole_pass, resolve
 from thetanet.descent.schedules import WARMUP
 from thetanet.errors import InputError
@@ -86,7 +86,25 @@ def test_adagrad_by_hand():
     assert theta == pytest.approx(1 - 0.1 * 3 / 5)
 
 
-@pytest.mark.parametrize("rule", [SGD(momentum=0.0), SGD(), Adagrad(), Adam()])
+def test_rmsprop_by_hand():
+    theta, (s, v) = RMSprop.update(1.0, 3.0, (4.0, 0.0), RMSprop(rho=0.5).coefficients(0, 0.1))
+    assert (s, v) == (6.5, pytest.approx(3 / math.sqrt(6.5)))
+    assert theta == pytest.approx(1 - 0.1 * 3 / math.sqrt(6.5))
+    c = RMSprop(rho=0.5, momentum=0.5).coefficients(1, 0.1)
+    theta, (s, v) = RMSprop.update(1.0, -1.0, (6.5, 2.0), c)
+    assert (s, v) == (3.75, pytest.approx(1 - 1 / math.sqrt(3.75)))
+    assert theta == pytest.approx(1 - 0.1 * v)
+
+
+def test_adamw_by_hand():
+    rule = AdamW(weight_decay=0.05)
+    c = rule.coefficients(0, 0.1)
+    assert c[rule.decoupled] == pytest.approx(0.1 * 0.05)  # what the engine takes off the weights first
+    assert rule.update(1.0, 3.0, (0.0, 0.0), c)[0] == pytest.approx(1 - 0.1)
+    assert c[:7] == Adam().coefficients(0, 0.1)
+
+
+@pytest.mark.parametrize("rule", [SGD(momentum=0.0), SGD(), Adagrad(), RMSprop(), Adam()])
 def test_a_lazy_rule_may_be_left_out_where_the_gradient_is_zero(rule):
     c = rule.coefficients(5, 0.1)
     theta, state = rule.update(1.5, 2.0, (0.3,) * rule.slots, c)
@@ -138,7 +156,10 @@ def test_names_and_objects():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: resolve("adamm"), "descent='adamm': must be one of auto, gd, sgd, adagrad, adam"),
+        (
+            lambda: resolve("adamm"),
+            "descent='adamm': must be one of auto, gd, cg, scg, rprop, lbfgs, newton, sgd",
+        ),
         (lambda: resolve("gd", momentum=1), "descent='gd' has no option momentum"),
         (lambda: resolve(Adam), "must be a name or a method such as"),
         (lambda: resolve(3), "descent=3"),
@@ -146,6 +167,10 @@ def test_names_and_objects():
         (lambda: Adam(rate=float("nan")), "rate=nan"),
         (lambda: Adam(beta2=1.0), "beta2=1.0: must be a number at least 0"),
         (lambda: SGD(momentum=-0.1), "momentum=-0.1"),
+        (lambda: RMSprop(rho=1.0), r"rho=1\.0: must be a number at least 0"),
+        (lambda: RMSprop(momentum=1), "momentum=1"),
+        (lambda: AdamW(weight_decay=-1), "weight_decay=-1: must be a number at least 0"),
+        (lambda: AdamW(beta1=1.0), r"beta1=1\.0"),
         (lambda: SGD(schedule="exponential"), "schedule='exponential': must be one of constant"),
         (lambda: GradientDescent(shrink=1.0), "shrink=1.0"),
     ],

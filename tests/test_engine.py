@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from thetanet import SGD, Adagrad, Adam, CPUEngine, Theta, error_and_gradient, forward
+from thetanet import SGD, Adagrad, Adam, AdamW, CPUEngine, RMSprop, Theta, error_and_gradient, forward
 from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.engine import Measure
@@ -73,7 +73,18 @@ def test_propagation_equals_the_oracle(problem, tile):
         np.testing.assert_allclose(ours, getattr(expected, to).T, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("rule", [SGD(nesterov=False), SGD(momentum=0.0), SGD(), Adagrad(), Adam()])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        SGD(nesterov=False),
+        SGD(momentum=0.0),
+        SGD(),
+        Adagrad(),
+        RMSprop(epsilon=1e-3),  # where a gradient is rounding alone, so would be its step
+        Adam(),
+        AdamW(weight_decay=0.5),
+    ],
+)
 @given(problem=problems(), batch=st.integers(1, 50), decay=st.sampled_from([0.0, 0.01]))
 @settings(deadline=None, max_examples=30)
 def test_steps_equal_the_rule_applied_to_the_oracle(rule, problem, batch, decay):
@@ -96,11 +107,30 @@ def test_steps_equal_the_rule_applied_to_the_oracle(rule, problem, batch, decay)
         gradient.flat /= w[rows].sum()
         gradient.W1[...] += decay * at.W1
         gradient.W2[...] += decay * at.W2
+        if isinstance(rule, AdamW):
+            at.W1[...] -= 0.1 * 0.5 * at.W1
+            at.W2[...] -= 0.1 * 0.5 * at.W2
         flat, state = rule.update(flat, gradient.flat, state, c[t])
     assert measure.error == pytest.approx(E, rel=1e-9)
     np.testing.assert_allclose(stepper.theta().flat, flat, rtol=1e-7, atol=1e-7)
     if rule != SGD(momentum=0.0):  # which never looks at what it remembers
         np.testing.assert_allclose(stepper.state(), np.array(state), rtol=1e-7, atol=1e-7)
+
+
+def test_decoupled_decay_spares_biases_and_reaches_inputs_that_are_never_lit():
+    rng = np.random.default_rng(0)
+    X = np.zeros((30, 4))
+    X[:, :2] = rng.normal(size=(30, 2))
+    L = np.full((30, 3), 0.5)
+    theta = Theta(rng.normal(size=(5, 6)), np.zeros((7, 3)))  # Y = L: no gradient anywhere
+    rule = AdamW(weight_decay=0.2)
+    c = np.array([rule.coefficients(t, 0.5) for t in range(3)])
+    for sparse_inputs in (False, True):
+        stepper = CPUEngine("float64", sparse=sparse_inputs).stepper(theta, rule, 10)
+        stepper.run(Samples(X, L, 3, Scaling.identity(4)), np.arange(30), c)
+        end = stepper.theta()
+        np.testing.assert_allclose(end.W1, 0.9**3 * theta.W1, rtol=1e-12)
+        np.testing.assert_array_equal(end.b1, theta.b1)
 
 
 def test_steps_go_on_from_a_saved_state():

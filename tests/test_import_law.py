@@ -27,6 +27,7 @@ LAW = {
     "thetanet.theta": {"thetanet.errors"},
     "thetanet.checks": {"thetanet.errors", "thetanet.theta"},
     "thetanet.network": LEAVES,
+    "thetanet.hessian": MATHEMATICS,
     "thetanet.descent": LEAVES | {"thetanet.descent"},
     "thetanet.engine": MATHEMATICS | {"thetanet.engine"},
     "thetanet.data": LEAVES | {"thetanet.data"},

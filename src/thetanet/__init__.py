@@ -12,42 +12,71 @@ from thetanet.theta import Theta
 if TYPE_CHECKING:
     from thetanet.checkpoints import Checkpoints
     from thetanet.data.mnist import load_mnist
-    from thetanet.descent import SGD, Adagrad, Adam, GradientDescent
+    from thetanet.descent import (
+        LBFGS,
+        SGD,
+        Adagrad,
+        Adam,
+        AdamW,
+        ConjugateGradients,
+        GradientDescent,
+        Newton,
+        RMSprop,
+        Rprop,
+        ScaledConjugateGradients,
+    )
     from thetanet.engine.cpu import CPUEngine
     from thetanet.errors import DivergedError
     from thetanet.estimator import ThetaNetClassifier
+    from thetanet.hessian import hessian_product
     from thetanet.predictor import Predictor
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "LBFGS",
     "SGD",
     "Activations",
     "Adagrad",
     "Adam",
+    "AdamW",
     "CPUEngine",
     "Checkpoints",
+    "ConjugateGradients",
     "DivergedError",
     "GradientDescent",
+    "Newton",
     "Predictor",
+    "RMSprop",
+    "Rprop",
+    "ScaledConjugateGradients",
     "Theta",
     "ThetaNetClassifier",
     "error",
     "error_and_gradient",
     "forward",
+    "hessian_product",
     "load_mnist",
 ]
 
 _LAZY = {
     "Adagrad": "thetanet.descent",
     "Adam": "thetanet.descent",
+    "AdamW": "thetanet.descent",
     "CPUEngine": "thetanet.engine.cpu",
     "Checkpoints": "thetanet.checkpoints",
+    "ConjugateGradients": "thetanet.descent",
     "DivergedError": "thetanet.errors",
     "GradientDescent": "thetanet.descent",
+    "LBFGS": "thetanet.descent",
+    "Newton": "thetanet.descent",
     "Predictor": "thetanet.predictor",
+    "RMSprop": "thetanet.descent",
+    "Rprop": "thetanet.descent",
     "SGD": "thetanet.descent",
+    "ScaledConjugateGradients": "thetanet.descent",
     "ThetaNetClassifier": "thetanet.estimator",
+    "hessian_product": "thetanet.hessian",
     "load_mnist": "thetanet.data.mnist",
 }
 

@@ -1,6 +1,6 @@
 """Descent methods: the table of their names, and how an argument becomes a method.
 
-Whole-pass methods (`descend(objective, theta)`, see objective.py) and mini-batch rules (`update(theta,
+Whole-pass methods (`descend(objective, theta, state)`, see objective.py) and mini-batch rules (`update(theta,
 gradient, state, c)`, see stochastic.py) know neither network nor data. To add one: a class in a file of its
 own, and a row here.
 """
@@ -9,26 +9,50 @@ from __future__ import annotations
 
 from typing import Any
 
-from thetanet.descent.objective import Objective, Pass, WholePass
+from thetanet.descent.conjugate import ConjugateGradients, ScaledConjugateGradients
+from thetanet.descent.lbfgs import LBFGS
+from thetanet.descent.newton import Newton
+from thetanet.descent.objective import Objective, Pass, State, WholePass
+from thetanet.descent.rprop import Rprop
 from thetanet.descent.schedules import SCHEDULES, resolve_schedule
 from thetanet.descent.steepest import GradientDescent
-from thetanet.descent.stochastic import SGD, Adagrad, Adam
+from thetanet.descent.stochastic import SGD, Adagrad, Adam, AdamW, RMSprop
 from thetanet.errors import InputError
 
-METHODS: dict[str, Any] = {"gd": GradientDescent, "sgd": SGD, "adagrad": Adagrad, "adam": Adam}
+METHODS: dict[str, Any] = {
+    "gd": GradientDescent,
+    "cg": ConjugateGradients,
+    "scg": ScaledConjugateGradients,
+    "rprop": Rprop,
+    "lbfgs": LBFGS,
+    "newton": Newton,
+    "sgd": SGD,
+    "adagrad": Adagrad,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "adamw": AdamW,
+}
 
 AUTO = "adam"  # what "auto" means
 
 __all__ = [
     "AUTO",
+    "LBFGS",
     "METHODS",
     "SCHEDULES",
     "SGD",
     "Adagrad",
     "Adam",
+    "AdamW",
+    "ConjugateGradients",
     "GradientDescent",
+    "Newton",
     "Objective",
     "Pass",
+    "RMSprop",
+    "Rprop",
+    "ScaledConjugateGradients",
+    "State",
     "WholePass",
     "is_whole_pass",
     "resolve",

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 Vector = NDArray[Any]
 Objective = Callable[[Vector], tuple[float, Vector]]
-"""objective(theta) -> (E / M, its gradient): means over samples, so step sizes do not depend on M."""
+"""objective(theta) -> (E / M, its gradient): means over samples, so step sizes do not depend on M.
+
+A method with `needs_hessian = True` also calls `objective.hessian_product(theta, v)`, the product H v of the
+Hessian matrix of E / M at theta and a vector.
+"""
+
+State = dict[str, Any]
+"""Arrays, floats, ints and None by name. Methods never change an array that they have given away."""
 
 
 class Pass(NamedTuple):
@@ -18,11 +25,16 @@ class Pass(NamedTuple):
     theta: Vector
     error: float
     rate: float
-    passes: int  # evaluations of the objective in this iteration
+    passes: int  # evaluations of the objective, and Hessian-vector products, in this iteration
+    state: State  # descend(objective, theta, state) goes on from here, bit for bit
 
 
 class WholePass(Protocol):
     """A method that evaluates error and gradient over all samples for every step."""
 
-    def descend(self, objective: Objective, theta: Vector) -> Iterator[Pass]:
-        """Yield one `Pass` an iteration, without end unless it cannot lower the error any more."""
+    def descend(self, objective: Objective, theta: Vector, state: State | None = None) -> Iterator[Pass]:
+        """Yield one `Pass` an iteration, without end unless it cannot lower the error any more.
+
+        With the theta and the state of a `Pass` it goes on as if it had never stopped, evaluating nothing
+        again. With no state, or that of another method or size of theta, it starts afresh.
+        """

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from thetanet.checks import check_number
-from thetanet.descent.objective import Objective, Pass, Vector
+from thetanet.descent.objective import Objective, Pass, State, Vector
+from thetanet.descent.precision import along, dot, evaluate, resumable
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,27 @@ class GradientDescent:
         check_number("shrink", self.shrink, least=0, most=np.nextafter(1, 0), above=True)
         check_number("armijo", self.armijo, least=0, most=np.nextafter(1, 0), above=True)
 
-    def descend(self, objective: Objective, theta: Vector) -> Iterator[Pass]:
+    def descend(self, objective: Objective, theta: Vector, state: State | None = None) -> Iterator[Pass]:
         """Yield one `Pass` for each accepted step; ends where no step along the gradient lowers E."""
-        error, gradient = objective(theta)
-        rate = self.rate
-        while True:
-            slope = float(np.dot(gradient, gradient))
+        gradient: Vector | None
+        if state is not None and resumable(state, {"error", "gradient", "rate"}, theta):
+            error, gradient, rate = state["error"], state["gradient"], state["rate"]
+        else:
+            error, gradient = evaluate(objective, theta)
+            rate = self.rate
+        while gradient is not None:
+            slope = dot(gradient, gradient)
             passes = 0
             while True:
                 enough = error - self.armijo * rate * slope
                 if enough >= error:
                     return  # a stationary point: no fall along the gradient is large enough to be seen in E
-                trial = theta - (rate * gradient).astype(theta.dtype)
-                trial_error, trial_gradient = objective(trial)
+                trial = along(theta, -rate, gradient)
+                trial_error, trial_gradient = evaluate(objective, trial)
                 passes += 1
-                if trial_error <= enough:
+                if trial_error <= enough and math.isfinite(trial_error):
                     break
                 rate *= self.shrink
-            theta, error, gradient = trial, trial_error, trial_gradient
-            yield Pass(theta, error, rate, passes)
+            theta, error, gradient, accepted = trial, trial_error, trial_gradient, rate
             rate /= self.shrink
+            yield Pass(theta, error, accepted, passes, {"error": error, "gradient": gradient, "rate": rate})

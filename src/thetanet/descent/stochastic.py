@@ -5,6 +5,9 @@ step; `update(theta, gradient, state, c)` returns the new theta and the new stat
 one element with +, -, *, / and numpy.sqrt alone, so it works as well on arrays and in compiled loops. The
 gradient is the mean over the mini-batch. A rule that changes nothing where the gradient is zero says so by
 `lazy = True`; engines may then leave such parameters out.
+
+A rule cannot know which elements are biases. One whose decay must spare them (AdamW) names a coefficient by
+its index, `decoupled`: the engine first takes that share off every weight, biases excepted.
 """
 
 from __future__ import annotations
@@ -110,6 +113,53 @@ class Adagrad:
 
 
 @dataclass(frozen=True)
+class RMSprop:
+    """RMSprop (Tieleman & Hinton 2012, lecture 6.5), with momentum if wanted.
+
+    s <- rho s + (1 - rho) g^2;  v <- momentum v + g / (sqrt(s) + epsilon);  Theta <- Theta - rate v.
+
+    Parameters
+    ----------
+    rate : float
+        Peak rate.
+    rho : float in [0, 1)
+        Decay of the running mean of the squared gradient (0.9 in the lecture).
+    momentum : float in [0, 1)
+        0 is the lecture's rule.
+    epsilon : float
+        Keeps the division finite.
+    schedule : str or callable
+        "constant", "warmup-linear", "cosine", or a function of progress in [0, 1).
+    """
+
+    rate: float = 0.02
+    rho: float = 0.99
+    momentum: float = 0.0
+    epsilon: float = 1e-8
+    schedule: str | Schedule = "warmup-linear"
+
+    slots: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        check_number("rate", self.rate, least=0, above=True)
+        check_number("rho", self.rho, least=0, most=np.nextafter(1, 0))
+        check_number("momentum", self.momentum, least=0, most=np.nextafter(1, 0))
+        check_number("epsilon", self.epsilon, least=0, above=True)
+        resolve_schedule(self.schedule)
+
+    def coefficients(self, step: int, rate: float) -> tuple[float, ...]:
+        """Return (rho, 1 - rho, momentum, rate, epsilon)."""
+        return self.rho, 1 - self.rho, self.momentum, rate, self.epsilon
+
+    @staticmethod
+    def update(theta: Any, gradient: Any, state: Sequence[Any], c: Sequence[Any]) -> Any:
+        """Return the new theta and (s, v)."""
+        s = c[0] * state[0] + c[1] * gradient * gradient
+        v = c[2] * state[1] + gradient / (np.sqrt(s) + c[4])
+        return theta - c[3] * v, (s, v)
+
+
+@dataclass(frozen=True)
 class Adam:
     """Adam (Kingma & Ba 2015, algorithm 1).
 
@@ -164,3 +214,31 @@ class Adam:
         m = c[0] * state[0] + c[1] * gradient
         v = c[2] * state[1] + c[3] * gradient * gradient
         return theta - c[4] * m / (np.sqrt(c[5] * v) + c[6]), (m, v)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """AdamW (Loshchilov & Hutter 2019, algorithm 2): Adam, and weights decay apart from its step.
+
+    W <- W - rate weight_decay W, biases excepted, then Adam's update with the gradient of the error alone.
+    Unlike a penalty (`alpha`), the decay does not depend on the size of a weight's gradients.
+
+    Parameters
+    ----------
+    rate, beta1, beta2, epsilon, schedule
+        As for `Adam`. The schedule scales the decay too, as in the paper.
+    weight_decay : float
+        Share of the weights, times the rate, that a step takes off.
+    """
+
+    weight_decay: float = 0.01
+
+    decoupled: ClassVar[int] = 7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("weight_decay", self.weight_decay, least=0)
+
+    def coefficients(self, step: int, rate: float) -> tuple[float, ...]:
+        """Return Adam's coefficients and the share that is taken off the weights."""
+        return (*super().coefficients(step, rate), rate * self.weight_decay)

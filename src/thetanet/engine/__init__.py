@@ -53,7 +53,11 @@ class Measure(NamedTuple):
 
 
 class Rule(Protocol):
-    """A mini-batch descent rule, as engines see it: element-wise, so any part of Theta can update itself."""
+    """A mini-batch descent rule, as engines see it: element-wise, so any part of Theta can update itself.
+
+    Two attributes may be left out. `lazy`: nothing changes where the gradient is zero. `decoupled`: the index
+    of the coefficient that is the share each weight loses before the update, biases excepted.
+    """
 
     @property
     def slots(self) -> int:
@@ -95,6 +99,9 @@ class Engine(Protocol):
 
     def measure(self, theta: Theta, chunk: Chunk) -> Measure:
         """Return E and the number of right answers, without the gradient."""
+
+    def hessian_product(self, theta: Theta, direction: Theta, chunk: Chunk) -> Theta:
+        """Return H v: the Hessian matrix of E, summed over all samples of the chunk, times a direction."""
 
     def stepper(
         self, theta: Theta, rule: Rule, batch: int, decay: float = 0.0, state: NDArray[Any] | None = None

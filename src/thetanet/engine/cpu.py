@@ -23,6 +23,7 @@ from threadpoolctl import ThreadpoolController
 
 from thetanet.checks import check_number
 from thetanet.engine import Chunk, Measure, Rule
+from thetanet.engine.curvature import hessian_product
 from thetanet.engine.tiles import propagate
 from thetanet.errors import InputError
 from thetanet.theta import Theta
@@ -51,7 +52,8 @@ class CPUEngine:
     sparse : bool, optional
         Whether to skip zeros of dense inputs; None decides by their share.
     tile : int
-        Samples in a tile of a prediction; its memory is about 4 * tile * (D_I + 2 D_H) bytes.
+        Samples in a tile of a prediction; its memory is about 4 * tile * (D_I + 2 D_H) bytes, that of a
+        Hessian-vector product three times as much for each thread.
     """
 
     def __init__(
@@ -99,6 +101,11 @@ class CPUEngine:
     ) -> _CPUStepper:
         """Begin mini-batch descent at `theta`."""
         return _CPUStepper(self, theta.astype(self.dtype), rule, batch, decay, state)
+
+    def hessian_product(self, theta: Theta, direction: Theta, chunk: Chunk) -> Theta:
+        """Return the product of the Hessian matrix of E, summed over the chunk, and a direction."""
+        threads = self.threads or available_threads()
+        return hessian_product(theta, direction, chunk, self.tile, threads)
 
     def propagate(self, theta: Theta, X: Any, to: str = "Y") -> NDArray[Any]:
         """Return Z, A2 or Y of the rows of X, in Theta's own floating-point type."""
@@ -190,7 +197,9 @@ class _CPUStepper:
         if state is not None:
             self._state[...] = state
         self._update = kernels.row_update(rule.update, rule.slots, theta.dtype.name)
-        self._lazy = bool(getattr(rule, "lazy", False)) and not decay
+        self._share = int(getattr(rule, "decoupled", -1))
+        self._fades = bool(decay) or self._share >= 0  # weights move even where their gradient is zero
+        self._lazy = bool(getattr(rule, "lazy", False)) and not self._fades
         self._chunk: Any = None  # a weak reference: what is kept for a chunk must not keep it alive
         self._walk: Any = None
         self._pool: ThreadPoolExecutor | None = None
@@ -217,7 +226,7 @@ class _CPUStepper:
 
         self._collect()
         dtype = self._theta.dtype
-        prepared = _prepare(self._engine, chunk, dtype, bool(self._decay))
+        prepared = _prepare(self._engine, chunk, dtype, self._fades)
         if self._learn and self._remembers_unlit(prepared.lit):
             # Inputs that are never lit here, but were before, still move by what the rule remembers.
             prepared = shards.Prepared(chunk, dtype, True, self._engine.sparse)
@@ -228,7 +237,9 @@ class _CPUStepper:
         if threads > 1 and self._pool is None:
             self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="thetanet")
         lazy = self._lazy and prepared.sparse
-        self._walk = shards.Walk(held, prepared, self._batch, self._update.address, lazy, self._pool)
+        self._walk = shards.Walk(
+            held, prepared, self._batch, self._update.address, lazy, self._share, self._pool
+        )
         self._chunk = ref(chunk)
 
     def _remembers_unlit(self, lit: NDArray[Any]) -> bool:

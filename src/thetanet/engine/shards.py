@@ -241,10 +241,17 @@ class Walk:
     """Many steps over one chunk: buffers, threads, and the call of the compiled loops."""
 
     def __init__(
-        self, shards: Shards, prepared: Prepared, batch: int, update: Any, lazy: bool, pool: Executor | None
+        self,
+        shards: Shards,
+        prepared: Prepared,
+        batch: int,
+        update: Any,
+        lazy: bool,
+        share: int,
+        pool: Executor | None,
     ) -> None:
         self.shards, self.prepared, self.batch, self.pool = shards, prepared, batch, pool
-        self.update = update
+        self.update, self.share = update, share
         T, n, W, dtype = len(shards.parts), len(prepared.lit), shards.W, prepared.dtype
         D_O = shards.theta.D_O
         row = W * dtype.itemsize
@@ -284,7 +291,7 @@ class Walk:
                 p.begins, self.at, p.column, p.value, p.scale, self.first, self.group, p.X, p.lit, p.factor,
                 p.classes, p.targets, p.weights, order, self.batch,
                 s.parts[t], s.states[t], s.bias, s.bias_state, s.widths[t], s.W, s.theta.D_O,
-                c, decay, mean, self.update, blas, self.lazy, learn,
+                c, decay, self.share, mean, self.update, blas, self.lazy, learn,
                 self.Z[t], self.delta[t], self.partial, self.Y, self.delta3, self.tile, self.gradient[t],
                 self.start, self.stop, self.sample, self.number, self.touched, total,
             )  # fmt: skip

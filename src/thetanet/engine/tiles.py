@@ -14,6 +14,11 @@ from thetanet.theta import Theta
 _blas = ThreadpoolController().select(user_api="blas")
 
 
+def one_blas_thread() -> Any:
+    """Return a context in which BLAS runs on the thread that calls it."""
+    return _blas.limit(limits=1)
+
+
 def propagate(theta: Theta, X: Any, to: str, tile: int, threads: int) -> NDArray[Any]:
     """Return Z (M, D_H), A2 or Y (M, D_O) of the rows of X, an array or CSR matrix, in Theta's type."""
     M = X.shape[0]
@@ -39,7 +44,7 @@ def propagate(theta: Theta, X: Any, to: str, tile: int, threads: int) -> NDArray
         for low in starts:
             work(low)
         return out
-    with _blas.limit(limits=1), ThreadPoolExecutor(min(threads, len(starts))) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(min(threads, len(starts))) as pool:
         for done in pool.map(work, starts):
             assert done is None
     return out

@@ -43,14 +43,21 @@ def _back_from_few(d3, turned, numerals, block, two_at, flat_z, flat_d, W, buffe
 
 
 @njit(**OPTIONS)
-def _descend(update, block, at, n, buffer, scale, decay, state, stride, state_at, c, step):
-    """Scale a gradient in `buffer`, add the penalty, and let the rule update n parameters of a block."""
+def _descend(update, block, at, n, buffer, scale, decay, share, state, stride, state_at, c, step):
+    """Scale a gradient in `buffer`, add the penalty, and let the rule update n parameters of a block.
+
+    `share` is the coefficient that is taken off the parameters first; -1 for none.
+    """
     if decay != 0:
         for i in range(n):
             buffer[i] = scale * buffer[i] + decay * block[at + i]
     else:
         for i in range(n):
             buffer[i] *= scale
+    if share >= 0:
+        lost = c[step, share]
+        for i in range(n):
+            block[at + i] -= lost * block[at + i]
     call(update, block, at, buffer, n, state, state_at + at, stride, c, step * c.shape[1])
 
 
@@ -60,7 +67,7 @@ def steps(
     begins, at, column, value, factor1, first, group, X, inputs, factor,
     classes, targets, weights, order, B,
     theta, state, bias, bias_state, widths, W, D_O,
-    c, decay, mean, update, blas, lazy, learn,
+    c, decay, share, mean, update, blas, lazy, learn,
     Z, delta, partial, Y, delta3, tile, gradient, start, stop, sample, number, touched, total,
 ):  # fmt: skip
     """Take one step for each row of `c`, over consecutive mini-batches of `order`, as thread t of T.
@@ -68,7 +75,8 @@ def steps(
     Sparse inputs: sample i has `column` and `value` from begins[i] on, and at[i] says where its segments of
     columns begin there, `first` (T + 1,) which columns are whose; `factor1` scales all values, `group` is the
     number of samples whose columns are sorted together. Dense inputs: X, of which `inputs` are lit, with a
-    `factor` for each of them. `learn` false measures only. `total` has a row a step, and one to ignore.
+    `factor` for each of them. `share` is the column of `c` that weights lose, -1 for none. `learn` false
+    measures only. `total` has a row a step, and one to ignore.
     """
     dense = X.shape[0] > 0
     n_in = len(inputs)
@@ -172,19 +180,20 @@ def steps(
                      kind(0), pointer_to(gradient, 0), W)  # fmt: skip
             for i in range(n * W):
                 flat_d[i] *= flat_z[i] * (kind(1) - flat_z[i])
-            _descend(update, block, two_at, D_O * W, gradient, scale, decay, flat, stride, state_at, c, step)
+            _descend(update, block, two_at, D_O * W, gradient, scale, decay, share, flat, stride, state_at,
+                     c, step)  # fmt: skip
             gradient[:W] = 0
             for b in range(n):
                 for h in range(W):
                     gradient[h] += flat_d[b * W + h]
-            _descend(update, block, 0, W, gradient, scale, kind(0), flat, stride, state_at, c, step)
+            _descend(update, block, 0, W, gradient, scale, kind(0), -1, flat, stride, state_at, c, step)
             if dense:
                 for begin in range(0, n_in, rows_at_once):
                     m = min(rows_at_once, n_in - begin)
                     gemm(blas, True, False, m, W, n, pointer_to(tiles, step % 3 * B * n_in + begin), n_in,
                          pointer_to(flat_d, 0), W, kind(0), pointer_to(gradient, 0), W)  # fmt: skip
-                    _descend(update, block, (1 + begin) * W, m * W, gradient, scale, decay, flat, stride,
-                             state_at, c, step)  # fmt: skip
+                    _descend(update, block, (1 + begin) * W, m * W, gradient, scale, decay, share, flat,
+                             stride, state_at, c, step)  # fmt: skip
                 continue
             scale1 = scale * factor1
             for u in range(T):
@@ -195,16 +204,16 @@ def steps(
                         gradient[:W] = 0
                         add_columns(gradient, i, i + 1, flat_d, W, groups, group, start[parity],
                                     stop[parity], samples, numbers)  # fmt: skip
-                        _descend(update, block, (1 + i) * W, W, gradient, scale1, decay, flat, stride,
-                                 state_at, c, step)  # fmt: skip
+                        _descend(update, block, (1 + i) * W, W, gradient, scale1, decay, share, flat,
+                                 stride, state_at, c, step)  # fmt: skip
                     continue
                 for begin in range(first[u], first[u + 1], rows_at_once):
                     end = min(begin + rows_at_once, first[u + 1])
                     gradient[: (end - begin) * W] = 0
                     add_columns(gradient, begin, end, flat_d, W, groups, group, start[parity], stop[parity],
                                 samples, numbers)  # fmt: skip
-                    _descend(update, block, (1 + begin) * W, (end - begin) * W, gradient, scale1, decay, flat,
-                             stride, state_at, c, step)  # fmt: skip
+                    _descend(update, block, (1 + begin) * W, (end - begin) * W, gradient, scale1, decay,
+                             share, flat, stride, state_at, c, step)  # fmt: skip
         # The biases of the outputs: every thread keeps the same copy.
         for k in range(D_O):
             gradient[k] = 0
@@ -212,7 +221,6 @@ def steps(
             for k in range(D_O):
                 gradient[k] += d3[b, k]
         mine_bias = bias[t]
-        _descend(
-            update, mine_bias, 0, D_O, gradient, scale, kind(0), bias_state[t].reshape(-1), D_O, 0, c, step
-        )
+        _descend(update, mine_bias, 0, D_O, gradient, scale, kind(0), -1, bias_state[t].reshape(-1), D_O, 0,
+                 c, step)  # fmt: skip
     return meetings
