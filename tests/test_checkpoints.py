@@ -102,7 +102,7 @@ def test_only_the_newest_are_kept(tmp_path):
         ({"batch": 16}, "batch=32, not 16"),
         ({"epochs": 6}, "epochs=5, not 6"),
         ({"hidden": 8}, "hidden=9, not 8"),
-        ({"alpha": 1.0}, "alpha=0.0, not 1.0"),
+        ({"alpha": 1.0}, "alpha=0.5, not 1.0"),
         ({"descent": "sgd"}, "descent=Adam"),
     ],
 )

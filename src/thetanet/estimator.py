@@ -54,7 +54,7 @@ class ThetaNetClassifier(
         Samples in a mini-batch (at most all of them).
     alpha : float or "auto"
         L2 penalty alpha/2 (|W1|^2 + |W2|^2), added to E, which is a sum over samples. Biases are free. "auto"
-        is 0.5 for 100 to 10,000 samples, where it helped on average, else 0.
+        is 0.5 for 100 to 10,000 samples of standardised inputs, where it helped on average, else 0.
     scaling : {"auto", "pixels", "standard", "maximum", "none"}
         "auto": uint8 as pixels / 255, sparse by the largest value, other numbers standardised.
     class_weight : None, "balanced" or dict

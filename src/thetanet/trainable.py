@@ -24,7 +24,7 @@ from thetanet.stopping import Best
 from thetanet.training import Record, train
 
 _STEPS = 1500  # mini-batch steps that epochs="auto" aims at
-_EPOCHS = 7, 100  # and its least and largest number of epochs; 7 are enough for MNIST
+_EPOCHS = 7, 150  # and its least and largest number of epochs; 7 are enough for MNIST
 _ALPHA, _SMALL = 0.5, (100, 10_000)  # alpha="auto", and the numbers of samples that it is good for
 
 
@@ -178,7 +178,7 @@ class TrainableNetwork(IncrementalNetwork):
         engine, method = self._engine(), resolve(self.descent)
         rng = np.random.default_rng(self._seed())
         batch = min(int(self.batch), samples.M)
-        epochs, alpha = self._number_of_epochs(samples.M, batch), self._penalty(samples.total_weight)
+        epochs, alpha = self._number_of_epochs(samples.M, batch), self._penalty(samples)
         theta = self._start(labels, samples, rng, engine.dtype)
         checkpoints = Checkpoints(checkpoint) if isinstance(checkpoint, (str, PathLike)) else checkpoint
         if resume and checkpoints is None:
@@ -246,10 +246,12 @@ class TrainableNetwork(IncrementalNetwork):
 
         return get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
 
-    def _penalty(self, M: float) -> float:
+    def _penalty(self, samples: Samples) -> float:
         if self.alpha != "auto":
             return float(self.alpha)
-        return _ALPHA if _SMALL[0] <= M < _SMALL[1] else 0.0
+        # Weights of inputs that are not standardised can be of any size.
+        standard = samples.scaling.kind == "standard"
+        return _ALPHA if standard and _SMALL[0] <= samples.total_weight < _SMALL[1] else 0.0
 
     def _number_of_epochs(self, M: int, batch: int) -> int:
         if self.epochs != "auto":
