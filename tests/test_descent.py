@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from thetanet import SGD, Adagrad, Adam, AdamW, GradientDescent, RMSprop
+from thetanet import SGD, Adagrad, Adam, AdamW, Averaged, Clipped, GradientDescent, RMSprop
 from thetanet.descent import METHODS, SCHEDULES, is_whole_pass, resolve
 from thetanet.descent.schedules import WARMUP
 from thetanet.errors import InputError
@@ -178,3 +178,29 @@ def test_names_and_objects():
 def test_errors_name_argument_value_and_remedy(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+@pytest.mark.parametrize("inner", [SGD(), Adam(), Adagrad(), AdamW(weight_decay=0.1)])
+def test_an_average_is_that_of_the_thetas_of_the_rule_alone(inner):
+    wrapped = Averaged(inner, decay=0.9)
+    theta = alone = np.array([1.0, -2.0, 3.0])
+    state, alone_state = (np.zeros(3),) * wrapped.slots, (np.zeros(3),) * inner.slots
+    average = 0.0
+    for step in range(50):
+        theta, state = wrapped.update(theta, quadratic(theta)[1], state, wrapped.coefficients(step, 0.01))
+        alone, alone_state = inner.update(
+            alone, quadratic(alone)[1], alone_state, inner.coefficients(step, 0.01)
+        )
+        d = min(0.9, step / (10 + step))
+        average = d * average + (1 - d) * alone
+        np.testing.assert_array_equal(theta, alone)
+        np.testing.assert_allclose(state[-1], average, rtol=1e-14)
+
+
+def test_wrappers_go_around_rules():
+    with pytest.raises(InputError, match="Averaged goes around a mini-batch rule"):
+        Averaged(GradientDescent())
+    with pytest.raises(InputError, match="remembers 3 vectors; there is room for 2"):
+        Averaged(Averaged(Adam()))
+    with pytest.raises(InputError, match="norm=0"):
+        Clipped(Adam(), norm=0)

@@ -6,7 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from thetanet import SGD, Adagrad, Adam, AdamW, CPUEngine, RMSprop, Theta, error_and_gradient, forward
+from thetanet import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Averaged,
+    Clipped,
+    CPUEngine,
+    RMSprop,
+    Theta,
+    error_and_gradient,
+    forward,
+)
 from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.engine import Measure
@@ -181,3 +193,34 @@ def test_memory_beside_the_data_is_small(share, bytes_a_sample):
 def test_errors(arguments, message):
     with pytest.raises(InputError, match=message):
         CPUEngine(**arguments)
+
+
+@pytest.mark.parametrize(
+    "rule", [Averaged(Adam()), Averaged(SGD()), Clipped(SGD(), 0.01), Clipped(Averaged(Adam()), 0.01)]
+)
+@pytest.mark.parametrize("sparse", [True, False])
+def test_wrapped_rules_step_like_the_oracle(rule, sparse):
+    rng = np.random.default_rng(0)
+    X = rng.random((60, 20)) * (rng.random((60, 20)) < 0.3)
+    X[:, 3] = 0  # an input that is never lit
+    L, theta = rng.random((60, 3)), Theta.random(20, 9, 3, seed=1)
+    samples = Samples(X, L, 3, Scaling.identity(20))
+    stepper = CPUEngine("float64", sparse=sparse).stepper(theta, rule, 20, decay=0.01)
+    order = rng.permutation(60)
+    c = np.array([rule.coefficients(t, 0.05) for t in range(3)])
+    stepper.run(samples, order, c)
+    flat, state = theta.flat, (np.zeros(theta.flat.size),) * rule.slots
+    for t in range(3):
+        rows, at = order[20 * t : 20 * t + 20], theta.like(flat)
+        gradient = error_and_gradient(at, X[rows].T, L[rows].T)[1]
+        gradient = gradient.like(gradient.flat / 20)
+        gradient.W1[...] += 0.01 * at.W1
+        gradient.W2[...] += 0.01 * at.W2
+        flat_gradient = gradient.flat
+        norm = np.linalg.norm(flat_gradient)
+        if isinstance(rule, Clipped):
+            assert norm > 0.01
+            flat_gradient = flat_gradient * (0.01 / norm)
+        flat, state = rule.update(flat, flat_gradient, state, c[t])
+    np.testing.assert_allclose(stepper.theta().flat, flat, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(stepper.state(), np.array(state), rtol=1e-9, atol=1e-12)

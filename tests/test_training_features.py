@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from thetanet import SGD, Adam, CPUEngine, DivergedError, Theta, ThetaNetClassifier, forward
+from thetanet import SGD, Adam, Averaged, CPUEngine, DivergedError, Theta, ThetaNetClassifier, forward
 from thetanet.errors import InputError
 
 
@@ -326,3 +326,22 @@ def test_overflow_is_divergence(iris, descent):
     with pytest.raises(DivergedError):
         network.fit(*iris)
     assert np.isfinite(network.theta_.flat).all()
+
+
+def test_a_start_that_is_too_far_off_is_divergence(iris):
+    far = Theta.zeros(4, 10, 3)
+    far.flat[...] = np.finfo(np.float64).max
+    with pytest.raises(DivergedError, match="diverged in epoch 1"):
+        net(descent="lbfgs", engine=CPUEngine("float64"), init=far, scaling="none", alpha=0).fit(*iris)
+
+
+def test_an_averaged_network_is_smoother(iris):
+    X, y = iris
+    noisy = Adam(rate=0.1, schedule="constant")
+    options = {"batch": 8, "epochs": 30, "alpha": 0}
+    plain, averaged = net(descent=noisy, **options), net(descent=Averaged(noisy, 0.98), **options)
+    steps = [
+        np.abs(np.diff(n.fit(X[:75], y[:75], X_val=X[75:], y_val=y[75:]).history_["val_error"])).mean()
+        for n in (plain, averaged)
+    ]
+    assert steps[1] < steps[0]

@@ -15,6 +15,7 @@ from thetanet.checkpoints import Keeper
 from thetanet.data.arrays import Samples
 from thetanet.descent import resolve_schedule
 from thetanet.engine import Engine, Measure, Stepper
+from thetanet.errors import DivergedError
 from thetanet.theta import Theta
 
 _STRETCH = 0.2  # seconds between looks at progress, Ctrl-C and servers
@@ -55,6 +56,10 @@ def mini_batches(
         keeper.save(steps, lambda: stepper.theta().flat, lambda: {"slots": stepper.state()}, epoch, rng_state,
                     measures, now)  # fmt: skip
 
+    def present() -> Any:
+        return stepper.state()[-1] if averaged else stepper.theta().flat
+
+    averaged = getattr(rule, "averaged", False)  # then the last thing that the rule remembers is the result
     healthy = True
     try:
         for epoch in range(keeper.epoch, epochs):
@@ -71,12 +76,12 @@ def mini_batches(
             measure = Measure.of(measures)
             healthy = bool(np.isfinite(measure.error))
             if healthy:
-                theta.flat[...] = stepper.theta().flat
+                theta.flat[...] = present()
             yield measure, rates[first + per_epoch - 1], samples.M
             save(epoch + 1, rng.bit_generator.state, now=epoch + 1 == epochs)
     finally:
         if healthy and not sys.is_finalizing():  # a loop that was left may be closed when Python ends
-            theta.flat[...] = stepper.theta().flat
+            theta.flat[...] = present()
 
 
 def pass_over(
@@ -139,6 +144,7 @@ class _Objective:
     ) -> None:
         self.theta, self.samples, self.engine = theta, samples, engine
         self.alpha, self.progress = alpha, progress
+        self.starting = True  # no error is known yet that a method could go back to
         self.measures: dict[float, Measure] = {}  # in this iteration, by the error returned
 
     def __call__(self, flat: Any) -> tuple[float, Any]:
@@ -152,8 +158,13 @@ class _Objective:
             if self.progress is not None:
                 self.progress(min(int(measure.weight), self.samples.M), self.samples.M)
         error = measure.error
+        if self.starting and not np.isfinite(error):
+            raise DivergedError(1, error / n, None, "a start that is too far off")
+        self.starting = False
         if self.alpha:
-            error += self.alpha / 2 * float(np.sum(np.square(at.W1)) + np.sum(np.square(at.W2)))
+            with np.errstate(over="ignore"):  # then E is infinite, and methods know what to do
+                squares = [float(np.sum(np.square(W), dtype=np.float64)) for W in (at.W1, at.W2)]
+            error += self.alpha / 2 * sum(squares)
         gradient = (gradient + self._penalty(at)) / flat.dtype.type(n)
         self.measures[error / n] = measure
         return error / n, gradient
@@ -192,6 +203,7 @@ def whole_passes(
     if number >= epochs:
         return
     state = None if snapshot is None else snapshot.state
+    objective.starting = snapshot is None
     for step in method.descend(objective, theta.flat.copy(), state):
         number += 1
         theta.flat[...] = step.theta

@@ -17,6 +17,7 @@ from thetanet.descent.rprop import Rprop
 from thetanet.descent.schedules import SCHEDULES, resolve_schedule
 from thetanet.descent.steepest import GradientDescent
 from thetanet.descent.stochastic import SGD, Adagrad, Adam, AdamW, RMSprop
+from thetanet.descent.wrappers import Averaged, Clipped
 from thetanet.errors import InputError
 
 METHODS: dict[str, Any] = {
@@ -44,6 +45,8 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Averaged",
+    "Clipped",
     "ConjugateGradients",
     "GradientDescent",
     "Newton",

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from thetanet.checks import check_number
-from thetanet.engine import Chunk, Measure, Rule
+from thetanet.engine import Chunk, Measure, Rule, Stepper
+from thetanet.engine.clipping import ClippedStepper
 from thetanet.engine.curvature import hessian_product
 from thetanet.engine.tiles import propagate
 from thetanet.errors import InputError
@@ -98,9 +99,12 @@ class CPUEngine:
 
     def stepper(
         self, theta: Theta, rule: Rule, batch: int, decay: float = 0.0, state: NDArray[Any] | None = None
-    ) -> _CPUStepper:
+    ) -> Stepper:
         """Begin mini-batch descent at `theta`."""
-        return _CPUStepper(self, theta.astype(self.dtype), rule, batch, decay, state)
+        theta = theta.astype(self.dtype)
+        if hasattr(rule, "largest_norm"):
+            return ClippedStepper(self, theta, rule, batch, decay, state)
+        return _CPUStepper(self, theta, rule, batch, decay, state)
 
     def hessian_product(self, theta: Theta, direction: Theta, chunk: Chunk) -> Theta:
         """Return the product of the Hessian matrix of E, summed over the chunk, and a direction."""
@@ -176,6 +180,16 @@ def _blas() -> Any:
     return ThreadpoolController().select(user_api="blas")
 
 
+def compiled_update(rule: Any, dtype: str) -> Any:
+    """Compile a rule's update; an average around a rule is compiled with it."""
+    # Compiling or loading the loops takes a moment; `import thetanet` and prediction do without them.
+    from thetanet.engine import kernels
+
+    if getattr(rule, "averaged", False):
+        return kernels.row_update(rule.rule.update, rule.slots, dtype, kernels.COEFFICIENTS - 1)
+    return kernels.row_update(rule.update, rule.slots, dtype)
+
+
 class _CPUStepper:
     def __init__(
         self,
@@ -188,17 +202,18 @@ class _CPUStepper:
         mean: bool = True,
         learn: bool = True,
     ) -> None:
-        # Compiling or loading the loops takes a moment; `import thetanet` and prediction do without them.
-        from thetanet.engine import kernels
-
         self._engine, self._theta, self._batch, self._decay = engine, theta.copy(), batch, decay
         self._mean, self._learn = mean, learn
         self._state = np.zeros((rule.slots, theta.flat.size), theta.dtype)
         if state is not None:
             self._state[...] = state
-        self._update = kernels.row_update(rule.update, rule.slots, theta.dtype.name)
-        self._share = int(getattr(rule, "decoupled", -1))
-        self._fades = bool(decay) or self._share >= 0  # weights move even where their gradient is zero
+        self._update = compiled_update(rule, theta.dtype.name)
+        share = getattr(rule, "decoupled", None)
+        self._share = -1 if share is None else int(share)
+        averaged = bool(getattr(rule, "averaged", False))
+        self._fades = (
+            bool(decay) or self._share >= 0 or averaged
+        )  # something moves where the gradient is zero
         self._lazy = bool(getattr(rule, "lazy", False)) and not self._fades
         self._chunk: Any = None  # a weak reference: what is kept for a chunk must not keep it alive
         self._walk: Any = None

@@ -32,7 +32,7 @@ BLAS = {
     "float32": get_cython_function_address("scipy.linalg.cython_blas", "sgemm"),
     "float64": get_cython_function_address("scipy.linalg.cython_blas", "dgemm"),
 }
-COEFFICIENTS = 8  # the most numbers that a rule may change from step to step
+COEFFICIENTS = 10  # the most numbers that a rule may change from step to step
 
 _SOURCES = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
@@ -65,34 +65,36 @@ steps, compress, share_out = _cached(_SOURCES)
 
 
 @cache
-def row_update(update: Any, slots: int, dtype: str) -> Any:
+def row_update(update: Any, slots: int, dtype: str, average: int = 0) -> Any:
     """Compile the `update` of a rule to a C function over n parameters in a row.
 
-    Its `address` is what `steps` takes. A changed rule has another fingerprint, and is compiled anew.
+    Its `address` is what `steps` takes. A changed rule has another fingerprint, and is compiled anew. With
+    `average`, the last slot is a running average of Theta, whose decay is that coefficient.
     """
     code = update.__code__
     described = repr((_SOURCES, code.co_code, code.co_consts, code.co_names, code.co_varnames)).encode()
-    return _row_update(register_jitable(update), slots, hashlib.sha256(described).hexdigest(), dtype)
+    return _row_update(register_jitable(update), slots, hashlib.sha256(described).hexdigest(), dtype, average)
 
 
-def _row_update(update: Any, slots: int, fingerprint: str, dtype: str) -> Any:
+def _row_update(update: Any, slots: int, fingerprint: str, dtype: str, average: int) -> Any:
     number = getattr(types, dtype)
     pointer = types.CPointer(number)
     signature = types.void(pointer, pointer, pointer, pointer, types.int64, types.int64)
     options = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+    own = slots - (average > 0)
 
     def body(theta, gradient, state, c, n, stride):
         fingerprint  # noqa: B018
         p, g = carray(theta, n), carray(gradient, n)
-        k = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
-        if slots == 0:
+        k = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9])
+        if own == 0:
             for i in range(n):
                 p[i], _ = update(p[i], g[i], (), k)
-        elif slots == 1:
+        elif own == 1:
             s = carray(state, n)
             for i in range(n):
                 p[i], (s[i],) = update(p[i], g[i], (s[i],), k)
-        elif slots == 2:
+        elif own == 2:
             s, r = carray(state, n), carray(shifted(state, stride), n)
             for i in range(n):
                 p[i], (s[i], r[i]) = update(p[i], g[i], (s[i], r[i]), k)
@@ -101,5 +103,9 @@ def _row_update(update: Any, slots: int, fingerprint: str, dtype: str) -> Any:
             q = carray(shifted(state, 2 * stride), n)
             for i in range(n):
                 p[i], (s[i], r[i], q[i]) = update(p[i], g[i], (s[i], r[i], q[i]), k)
+        if average:
+            mean = carray(shifted(state, own * stride), n)
+            for i in range(n):
+                mean[i] = c[average] * mean[i] + (number(1) - c[average]) * p[i]
 
     return cfunc(signature, **options)(body)

@@ -1,0 +1,61 @@
+"""Steps that must see the whole gradient before they use any of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thetanet.engine import Chunk, Engine, Rule
+from thetanet.theta import Theta
+
+
+class _Gradient:
+    """The rule of a step that changes nothing and remembers the gradient."""
+
+    slots = 1
+
+    @staticmethod
+    def update(theta: Any, gradient: Any, state: Any, c: Any) -> Any:
+        return theta, (gradient,)
+
+
+class ClippedStepper:
+    """Computes the gradient by the engine, clips it, and lets the rule update Theta as a whole."""
+
+    def __init__(
+        self, engine: Engine, theta: Theta, rule: Rule, batch: int, decay: float, state: NDArray[Any] | None
+    ) -> None:
+        self._rule: Any = rule
+        self._theta, self._batch = theta.copy(), batch
+        self._state = np.zeros((rule.slots, theta.flat.size), theta.dtype)
+        if state is not None:
+            self._state[...] = state
+        self._gradients: Any = engine.stepper(theta, _Gradient(), batch, decay)
+
+    def run(self, chunk: Chunk, order: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[np.float64]:
+        """Take one step for each row of `coefficients`, over consecutive batches of `order`."""
+        measures = []
+        for step, c in enumerate(coefficients):
+            rows = order[step * self._batch : (step + 1) * self._batch]
+            self._gradients.restart(self._theta)
+            measures.append(self._gradients.run(chunk, rows, np.zeros((1, 1))))
+            gradient = self._gradients.state()[0]
+            norm = float(np.sqrt(np.sum(np.square(gradient), dtype=np.float64)))
+            if norm > self._rule.largest_norm:
+                gradient *= gradient.dtype.type(self._rule.largest_norm / norm)
+            numbers = tuple(gradient.dtype.type(number) for number in c)
+            flat, after = self._rule.update(self._theta.flat, gradient, tuple(self._state), numbers)
+            self._theta.flat[...] = flat
+            for kept, new in zip(self._state, after, strict=True):
+                kept[...] = new
+        return np.concatenate(measures) if measures else np.zeros((0, 3))
+
+    def theta(self) -> Theta:
+        """Return a copy of the present Theta."""
+        return self._theta.copy()
+
+    def state(self) -> NDArray[Any]:
+        """Return a copy of what the rule remembers: (slots, size of Theta)."""
+        return self._state.copy()
