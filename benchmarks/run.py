@@ -150,7 +150,7 @@ def algoperf():
     runs = []
     for seed in range(7):
         net = ThetaNetClassifier(hidden=128, random_state=seed)
-        net.fit(raw[:50_000], y[:50_000], raw[50_000:], y[50_000:])
+        net.fit(raw[:50_000], y[:50_000], X_val=raw[50_000:], y_val=y[50_000:])
         history = net.history_
         runs.append((history["seconds"][-1], history["val_accuracy"][-1], net.score(raw_test, y_test)))
     print("algoperf (seconds, validation, test)", np.round(runs, 4).tolist(), flush=True)
