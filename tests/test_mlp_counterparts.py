@@ -3,6 +3,8 @@
 Names of theirs that say nothing of this network (regression, tanh, softmax) have a reason instead.
 """
 
+# ruff: noqa: E501
+
 import ast
 from pathlib import Path
 
