@@ -46,7 +46,7 @@ def _digits():
 
 def _badly_scaled():
     X = np.random.default_rng(1).standard_normal((200, 5))
-    L = (X[:, :1] + X[:, 1:2] * X[:, 2:3] > 0).astype(float)
+    L = (X[:, 4:] + 0.3 * X[:, :1] > 0.2).astype(float)
     return X * 10.0 ** np.arange(-6, 7, 3), L, None
 
 
@@ -73,8 +73,8 @@ PROBLEMS = {
     "soft labels": (_soft_labels, 6, 0, 0.005),
     "several labels": (_multilabel, 12, 0, 0.9),
     "digits": (_digits, 16, 0, 0.3),
-    "inputs from 1e-6 to 1e6, scaled": (_scaled, 8, 0, 0.3),
-    "inputs from 1e-6 to 1e6, as they are": (_unscaled, 8, 0, 0.68),
+    "inputs from 1e-6 to 1e6, scaled": (_scaled, 8, 0, 0.1),
+    "inputs from 1e-6 to 1e6, as they are": (_unscaled, 8, 0, 0.5),
 }
 
 

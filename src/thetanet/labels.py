@@ -99,6 +99,7 @@ class Labels:
         index = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
         if not np.array_equal(self.classes[index], y):
             strange = y[self.classes[index] != y][0]
+            strange = strange.item() if isinstance(strange, np.generic) else strange
             raise InputError(
                 f"y contains {strange!r}, which is not among the classes {self.classes.tolist()}"
             )

@@ -63,8 +63,9 @@ def start(samples: Samples, D_H: int, rng: np.random.Generator, dtype: Any) -> T
     """Return the Theta that training starts at, made for the scale of the data.
 
     Theta(1) ~ N(0, (2 / rms norm of the scaled inputs)^2), so that hidden units begin with pre-activations
-    of about +-2, at the edge of the linear part of sigma. Theta(2) = 0 with its bias at the log-odds of the
-    targets, so that the first outputs are the targets' means.
+    of about +-2, at the edge of the linear part of sigma; their biases are N(0, 1), or standardised inputs
+    with targets that are the same at x and -x (parity, XOR) would start at a saddle point. Theta(2) = 0 with
+    its bias at the log-odds of the targets, so that the first outputs are the targets' means.
     """
     theta = Theta.zeros(samples.D_I, D_H, samples.D_O, dtype)
     some = samples.scaling.apply(samples.X[: min(samples.M, 2_000)])
@@ -73,6 +74,7 @@ def start(samples: Samples, D_H: int, rng: np.random.Generator, dtype: Any) -> T
     weight = None if samples.weight is None else samples.weight[: len(squares)]
     norm = np.sqrt(np.average(squares, weights=weight)) if weight is None or weight.any() else 0.0
     theta.W1[...] = rng.standard_normal((samples.D_I, D_H)) * (2 / norm if norm > 0 else 1.0)
+    theta.b1[...] = rng.standard_normal(D_H)
     # Half a sample is added to either side: a target that is always 0 or 1 has finite log-odds.
     n = samples.total_weight
     mean = (samples.target_mean() * n + 0.5) / (n + 1)
