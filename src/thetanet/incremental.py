@@ -60,18 +60,7 @@ class IncrementalNetwork(FittedNetwork):
         self.verbose = verbose
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Go once over these samples in mini-batches, from where the last call, or `fit`, ended.
-
-        The first call begins a new network and measures the scaling on its samples. The rate is constant,
-        half of the rule's peak.
-
-        Parameters
-        ----------
-        X, y, sample_weight : as for `fit`
-            Samples to learn from.
-        classes : array, optional
-            All labels that will ever come; needed in the first call if its y does not hold them all.
-        """
+        """Go once over these samples; `ThetaNetClassifier.partial_fit` describes the arguments."""
         self._check_parameters()
         engine, rule = self._engine(), resolve(self.descent)
         if is_whole_pass(rule):

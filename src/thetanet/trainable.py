@@ -46,31 +46,7 @@ class TrainableNetwork(IncrementalNetwork):
         checkpoint: Any = None,
         resume: bool = False,
     ) -> Self:
-        """Train from a fresh start (or from `init`, or with `warm_start` from the last Theta).
-
-        Parameters
-        ----------
-        X : array, frame or sparse matrix of shape (M, D_I)
-            Rows are samples.
-        y : array of shape (M,), or indicator matrix of shape (M, D_O) for multi-label
-            Labels of any sortable kind.
-        sample_weight : array of shape (M,), optional
-            How often each sample counts.
-        X_val, y_val, sample_weight_val : optional
-            Data that is measured after each epoch but not learnt from; see `history_`.
-        checkpoint : folder or Checkpoints, optional
-            Where to write checkpoints (`thetanet.Checkpoints` says how often and how many).
-        resume : bool
-            Go on from the newest checkpoint, if there is one; the result is the same, to the bit, as if the
-            training had never been stopped.
-
-        Raises
-        ------
-        ValueError
-            For inputs that cannot be used; the message names the argument and the remedy.
-        DivergedError
-            If E grows without bound. The network keeps the last healthy Theta.
-        """
+        """Train; `ThetaNetClassifier.fit` describes the arguments."""
         arguments = (X, y, sample_weight)
         options = {
             "X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val,
