@@ -196,7 +196,15 @@ def test_errors(arguments, message):
 
 
 @pytest.mark.parametrize(
-    "rule", [Averaged(Adam()), Averaged(SGD()), Clipped(SGD(), 0.01), Clipped(Averaged(Adam()), 0.01)]
+    "rule",
+    [
+        Averaged(Adam()),
+        Averaged(SGD()),
+        Clipped(SGD(), 0.01),
+        Clipped(Averaged(Adam()), 0.01),
+        Clipped(AdamW(weight_decay=0.3), 0.01),
+        Averaged(AdamW(weight_decay=0.3)),
+    ],
 )
 @pytest.mark.parametrize("sparse", [True, False])
 def test_wrapped_rules_step_like_the_oracle(rule, sparse):
@@ -221,6 +229,12 @@ def test_wrapped_rules_step_like_the_oracle(rule, sparse):
         if isinstance(rule, Clipped):
             assert norm > 0.01
             flat_gradient = flat_gradient * (0.01 / norm)
+        share = getattr(rule, "decoupled", None)
+        if share is not None:
+            at = theta.like(flat.copy())
+            for W in (at.W1, at.W2):
+                W *= 1 - c[t][share]
+            flat = at.flat
         flat, state = rule.update(flat, flat_gradient, state, c[t])
     np.testing.assert_allclose(stepper.theta().flat, flat, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(stepper.state(), np.array(state), rtol=1e-9, atol=1e-12)

@@ -238,6 +238,15 @@ class Stopper:
         return self.seen == self.after
 
 
+def test_callbacks_allow_for_samples_that_are_held_out(iris):
+    X, y = (
+        np.tile(iris[0], (14, 1)),
+        np.tile(iris[1], 14),
+    )  # the number of epochs depends on the number of samples
+    network = net(epochs="auto", validation_fraction=0.3).set_callbacks(Stopper(after=999)).fit(X, y)
+    assert network.history_["epoch"] == list(range(1, len(network.history_["epoch"]) + 1))
+
+
 def test_a_callback_stops_training_and_sees_the_weights(iris):
     stopper = Stopper(after=4)
     network = net().set_callbacks(stopper).fit(*iris, sample_weight=np.ones(150))

@@ -21,7 +21,9 @@ from thetanet.checks import check_number
 from thetanet.errors import CheckpointError, CheckpointWarning
 
 _SECONDS = 30.0  # between checkpoints if the user names no number of steps
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile)
+# What damaged bytes make zipfile, NumPy and json raise (RuntimeError: flags that mean encryption or an
+# unknown compression).
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
 
 
 @dataclass

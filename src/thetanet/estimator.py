@@ -153,8 +153,10 @@ class ThetaNetClassifier(
     def _fit_with_callbacks(self, X: Any, y: Any, sample_weight: Any, options: dict[str, Any]) -> Self:
         """Train as scikit-learn's callbacks see it: a task, with a subtask for each epoch."""
         self._check_parameters()
-        batch = min(int(self.batch), len(y))
-        epochs = self._number_of_epochs(len(y), batch)
+        M = y.shape[0] if hasattr(y, "shape") else len(y)
+        epochs: int | None = self._number_of_epochs(M, min(int(self.batch), M))
+        if self.epochs == "auto" and (self.validation_fraction or self.patience is not None):
+            epochs = None  # depends on how many samples are held out
         seen = {
             "X": X,
             "y": y,

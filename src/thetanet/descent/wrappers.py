@@ -111,6 +111,11 @@ class Clipped:
         return int(self.rule.slots)
 
     @property
+    def decoupled(self) -> int | None:
+        """The coefficient that weights lose, if the rule names one."""
+        return getattr(self.rule, "decoupled", None)
+
+    @property
     def averaged(self) -> bool:
         """Whether the rule averages Theta."""
         return bool(getattr(self.rule, "averaged", False))

@@ -36,6 +36,9 @@ class ClippedStepper:
 
     def run(self, chunk: Chunk, order: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[np.float64]:
         """Take one step for each row of `coefficients`, over consecutive batches of `order`."""
+        if not len(coefficients):  # warming up
+            return np.asarray(self._gradients.run(chunk, order, coefficients))
+        share = getattr(self._rule, "decoupled", None)
         measures = []
         for step, c in enumerate(coefficients):
             rows = order[step * self._batch : (step + 1) * self._batch]
@@ -45,12 +48,15 @@ class ClippedStepper:
             norm = float(np.sqrt(np.sum(np.square(gradient), dtype=np.float64)))
             if norm > self._rule.largest_norm:
                 gradient *= gradient.dtype.type(self._rule.largest_norm / norm)
+            if share is not None:
+                for W in (self._theta.W1, self._theta.W2):
+                    W -= W.dtype.type(c[share]) * W
             numbers = tuple(gradient.dtype.type(number) for number in c)
             flat, after = self._rule.update(self._theta.flat, gradient, tuple(self._state), numbers)
             self._theta.flat[...] = flat
             for kept, new in zip(self._state, after, strict=True):
                 kept[...] = new
-        return np.concatenate(measures) if measures else np.zeros((0, 3))
+        return np.concatenate(measures)
 
     def theta(self) -> Theta:
         """Return a copy of the present Theta."""
