@@ -247,13 +247,16 @@ class _CPUStepper:
             prepared = shards.Prepared(chunk, dtype, True, self._engine.sparse)
         density = prepared.density if prepared.sparse else 1.0
         threads = self._engine.threads_for(self._theta, self._batch, density * len(prepared.lit))
-        widest = kernels.VECTORS * kernels.BYTES // dtype.itemsize if prepared.sparse else 4096
+        widest = kernels.VECTORS * kernels.BYTES // dtype.itemsize
+        own = kernels.QUICKER_THAN_BLAS and -(-self._theta.D_H // threads) <= widest
+        if not (prepared.sparse or own):
+            widest = 4096
         held = shards.Shards(self._theta, self._state, prepared.lit, threads, widest)
         if threads > 1 and self._pool is None:
             self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="thetanet")
         lazy = self._lazy and prepared.sparse
         self._walk = shards.Walk(
-            held, prepared, self._batch, self._update.address, lazy, self._share, self._pool
+            held, prepared, self._batch, self._update.address, lazy, self._share, self._pool, own
         )
         self._chunk = ref(chunk)
 

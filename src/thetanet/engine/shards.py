@@ -249,9 +249,10 @@ class Walk:
         lazy: bool,
         share: int,
         pool: Executor | None,
+        own: bool,
     ) -> None:
         self.shards, self.prepared, self.batch, self.pool = shards, prepared, batch, pool
-        self.update, self.share = update, share
+        self.update, self.share, self.own = update, share, own
         T, n, W, dtype = len(shards.parts), len(prepared.lit), shards.W, prepared.dtype
         D_O = shards.theta.D_O
         row = W * dtype.itemsize
@@ -264,11 +265,14 @@ class Walk:
         most = int(np.diff(prepared.begins).max()) if prepared.sparse and prepared.M else 0
         self.Z = [_aligned((shards.blocks, batch, W), dtype) for _ in range(T)]
         self.delta = [_aligned((batch, W), dtype) for _ in range(T)]
-        room = max(_GRADIENT if prepared.sparse else min(n * W, _DENSE_GRADIENT), W * D_O)
+        room = max(_GRADIENT if prepared.sparse or own else min(n * W, _DENSE_GRADIENT), W * D_O)
         self.gradient = [_aligned((room,), dtype) for _ in range(T)]
         self.partial = np.empty((2, T, batch, D_O), dtype)
         self.Y, self.delta3 = np.empty((2, T, batch, D_O), dtype)
-        self.tile = _aligned((3, 0 if prepared.sparse else batch, n), dtype)
+        # Rows an odd number of cache lines apart: lines a power of 2 apart share few places in the cache.
+        lines = -(-n * dtype.itemsize // 64) | 1
+        row_of_tile = lines * 64 // dtype.itemsize
+        self.tile = _aligned((3, 0 if prepared.sparse else batch, row_of_tile), dtype)
         self.start, self.stop = np.zeros((2, 2, groups, n if prepared.sparse else 0), np.uint32)
         self.sample = np.empty((2, T, batch * most), np.uint16)
         self.number = np.empty((2, T, batch * most), prepared.value.dtype)
@@ -291,7 +295,7 @@ class Walk:
                 p.begins, self.at, p.column, p.value, p.scale, self.first, self.group, p.X, p.lit, p.factor,
                 p.classes, p.targets, p.weights, order, self.batch,
                 s.parts[t], s.states[t], s.bias, s.bias_state, s.widths[t], s.W, s.theta.D_O,
-                c, decay, self.share, mean, self.update, blas, self.lazy, learn,
+                c, decay, self.share, mean, self.update, blas, self.own, self.lazy, learn,
                 self.Z[t], self.delta[t], self.partial, self.Y, self.delta3, self.tile, self.gradient[t],
                 self.start, self.stop, self.sample, self.number, self.touched, total,
             )  # fmt: skip

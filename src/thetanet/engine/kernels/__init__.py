@@ -24,8 +24,12 @@ from numba.extending import get_cython_function_address, register_jitable
 
 from thetanet.engine.kernels import loops, zeros
 from thetanet.engine.kernels.instructions import BYTES, VECTORS, shifted
+from thetanet.engine.kernels.products import QUICKER_THAN_BLAS
 
-__all__ = ["BLAS", "BYTES", "COEFFICIENTS", "VECTORS", "compress", "row_update", "share_out", "steps"]
+__all__ = [
+    "BLAS", "BYTES", "COEFFICIENTS", "QUICKER_THAN_BLAS", "VECTORS",
+    "compress", "row_update", "share_out", "steps",
+]  # fmt: skip
 
 # The addresses of SciPy's matrix products.
 BLAS = {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
-from thetanet.engine.kernels.instructions import call, exp_minus, gemm, pointer_to
+from thetanet.engine.kernels.instructions import BYTES, call, exp_minus, gemm, pointer_to
 from thetanet.engine.kernels.meeting import OPTIONS, meet_all
 from thetanet.engine.kernels.outputs import outputs
-from thetanet.engine.kernels.zeros import add_columns, add_rows, sort_columns, weighted_sums
+from thetanet.engine.kernels.products import add_product
+from thetanet.engine.kernels.zeros import add_columns, sort_columns, weighted_sums
 
 _FEW = 64  # outputs up to which products with W2 are sums of rows, quicker than BLAS then
 
@@ -20,26 +20,22 @@ def _load(low, high, rows, X, inputs, factor, tile):
     for b in range(low, high):
         x, out = X[rows[b]], tile[b]
         if whole:
-            for i in range(len(out)):
+            for i in range(len(inputs)):
                 out[i] = x[i] * factor[i]
         else:
-            for i in range(len(out)):
+            for i in range(len(inputs)):
                 out[i] = x[inputs[i]] * factor[i]
 
 
 @njit(**OPTIONS)
-def _back_from_few(d3, turned, numerals, block, two_at, flat_z, flat_d, W, buffer, group):
-    """delta3 W2^T to `flat_d` and delta3^T Z to `buffer`, for few outputs; `turned` is delta3 transposed."""
+def _back_from_few(d3, block, two_at, flat_z, flat_d, W, lanes, buffer):
+    """delta3 W2^T to `flat_d` and delta3^T Z to `buffer`, for few outputs."""
     n, D_O = d3.shape
+    outer = pointer_to(d3.reshape(-1), 0)
     flat_d[:] = 0
-    for b in range(n):
-        add_rows(pointer_to(flat_d, b * W), pointer_to(block, two_at), W, pointer_to(numerals, 0),
-                 pointer_to(d3.reshape(-1), b * D_O), D_O)  # fmt: skip
+    add_product(pointer_to(flat_d, 0), pointer_to(block, two_at), W, lanes, outer, D_O, 1, n, D_O)
     buffer[: D_O * W] = 0
-    for low in range(0, n, group):
-        for k in range(D_O):
-            add_rows(pointer_to(buffer, k * W), pointer_to(flat_z, low * W), W, pointer_to(numerals, 0),
-                     pointer_to(turned, k * n + low), min(group, n - low))  # fmt: skip
+    add_product(pointer_to(buffer, 0), pointer_to(flat_z, 0), W, lanes, outer, 1, D_O, D_O, n)
 
 
 @njit(**OPTIONS)
@@ -67,7 +63,7 @@ def steps(
     begins, at, column, value, factor1, first, group, X, inputs, factor,
     classes, targets, weights, order, B,
     theta, state, bias, bias_state, widths, W, D_O,
-    c, decay, share, mean, update, blas, lazy, learn,
+    c, decay, share, mean, update, blas, own, lazy, learn,
     Z, delta, partial, Y, delta3, tile, gradient, start, stop, sample, number, touched, total,
 ):  # fmt: skip
     """Take one step for each row of `c`, over consecutive mini-batches of `order`, as thread t of T.
@@ -76,7 +72,8 @@ def steps(
     columns begin there, `first` (T + 1,) which columns are whose; `factor1` scales all values, `group` is the
     number of samples whose columns are sorted together. Dense inputs: X, of which `inputs` are lit, with a
     `factor` for each of them. `share` is the column of `c` that weights lose, -1 for none. `learn` false
-    measures only. `total` has a row a step, and one to ignore.
+    measures only. `own`: dense products by our own loops, not BLAS. `total` has a row a step, and one to
+    ignore.
     """
     dense = X.shape[0] > 0
     n_in = len(inputs)
@@ -87,11 +84,10 @@ def steps(
     factor1, decay, inverse = kind(factor1), kind(decay), kind(1 / factor1)
     rows_at_once = max(1, len(gradient) // W)
     split = B * D_O > 4096 and T > 1  # else every thread computes all of delta3, and nobody waits for it
-    tiles = tile.reshape(-1)
+    tiles, tile_row, tile_size = tile.reshape(-1), tile.shape[2], tile.shape[1] * tile.shape[2]
+    lanes = BYTES // theta.itemsize
     segments = (at.shape[1] - 1) // T
-    few = not dense and D_O <= _FEW and len(gradient) >= D_O * W
-    numerals = np.arange(max(min(group, B), D_O)).astype(np.uint16)
-    turned = np.empty(B * D_O if few else 0, theta.dtype)
+    few = D_O <= _FEW and len(gradient) >= D_O * W
     if dense and len(c):
         rows = order[:B]
         _load(len(rows) * t // T, len(rows) * (t + 1) // T, rows, X, inputs, factor, tile[0])
@@ -113,8 +109,13 @@ def steps(
                 for b in range(n):
                     for h in range(W):
                         z[b, h] = block[h]
-                gemm(blas, False, False, n, W, n_in, pointer_to(tiles, step % 3 * B * n_in), n_in,
-                     pointer_to(block, W), W, kind(1), pointer_to(flat_z, 0), W)  # fmt: skip
+                at_tile = pointer_to(tiles, step % 3 * tile_size)
+                if own:
+                    add_product(pointer_to(flat_z, 0), pointer_to(block, W), W, lanes,
+                                at_tile, tile_row, 1, n, n_in)  # fmt: skip
+                else:
+                    gemm(blas, False, False, n, W, n_in, at_tile, tile_row,
+                         pointer_to(block, W), W, kind(1), pointer_to(flat_z, 0), W)  # fmt: skip
             else:
                 weighted_sums(z, block, W, inverse, rows, begins, at, column, value, j == 0)
             scale = kind(1) if dense else factor1
@@ -162,16 +163,12 @@ def steps(
 
         # Backward: delta2, the gradients, and the rule, block by block.
         groups = (n + group - 1) // group
-        if few:
-            for b in range(n):
-                for k in range(D_O):
-                    turned[k * n + b] = d3[b, k]
         for j in range(blocks):
             block, z, d2 = theta[j], Z[j, :n], delta[:n]
             flat_z, flat_d = z.reshape(-1), d2.reshape(-1)
             state_at = j * size
             if few:
-                _back_from_few(d3, turned, numerals, block, two_at, flat_z, flat_d, W, gradient, group)
+                _back_from_few(d3, block, two_at, flat_z, flat_d, W, lanes, gradient)
             else:
                 flat_3 = d3.reshape(-1)
                 gemm(blas, False, False, n, W, D_O, pointer_to(flat_3, 0), D_O, pointer_to(block, two_at), W,
@@ -190,8 +187,14 @@ def steps(
             if dense:
                 for begin in range(0, n_in, rows_at_once):
                     m = min(rows_at_once, n_in - begin)
-                    gemm(blas, True, False, m, W, n, pointer_to(tiles, step % 3 * B * n_in + begin), n_in,
-                         pointer_to(flat_d, 0), W, kind(0), pointer_to(gradient, 0), W)  # fmt: skip
+                    at_tile = pointer_to(tiles, step % 3 * tile_size + begin)
+                    if own:
+                        gradient[: m * W] = 0
+                        add_product(pointer_to(gradient, 0), pointer_to(flat_d, 0), W, lanes,
+                                    at_tile, 1, tile_row, m, n)  # fmt: skip
+                    else:
+                        gemm(blas, True, False, m, W, n, at_tile, tile_row,
+                             pointer_to(flat_d, 0), W, kind(0), pointer_to(gradient, 0), W)  # fmt: skip
                     _descend(update, block, (1 + begin) * W, m * W, gradient, scale, decay, share, flat,
                              stride, state_at, c, step)  # fmt: skip
                 continue
