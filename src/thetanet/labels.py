@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from thetanet.checks import check_number
 from thetanet.errors import InputError
@@ -183,6 +182,7 @@ def _as_labels(y: Any) -> NDArray[Any]:
         raise InputError("requires y to be passed, but the target y is None: give one label a sample")
     if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iubU" and len(y):
         return y  # as scikit-learn, whose import takes a second, would pass it on
+    from scipy import sparse
     from sklearn.utils import assert_all_finite
     from sklearn.utils.multiclass import check_classification_targets, type_of_target
     from sklearn.utils.validation import check_array, column_or_1d

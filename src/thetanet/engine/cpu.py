@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -174,9 +175,7 @@ _passes: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 @cache
 def _blas() -> Any:
-    """Find the BLAS libraries, once; the kernels must be there, they bring SciPy's."""
-    from thetanet.engine import kernels  # noqa: F401
-
+    """Find the BLAS libraries, once; SciPy's must be there."""
     return ThreadpoolController().select(user_api="blas")
 
 
@@ -223,7 +222,8 @@ class _CPUStepper:
         """Take one step for each row of `coefficients`, over consecutive batches of `order`."""
         if self._chunk is None or self._chunk() is not chunk:
             self._turn_to(chunk)
-        with _blas().limit(limits=1):
+        # Setting the threads of BLAS takes longer than some steps: only where there are products for it.
+        with _blas().limit(limits=1) if self._walk.blas else nullcontext():
             measures: NDArray[np.float64] = self._walk.run(
                 order, coefficients, self._decay, self._mean, self._learn
             )

@@ -253,6 +253,8 @@ class Walk:
     ) -> None:
         self.shards, self.prepared, self.batch, self.pool = shards, prepared, batch, pool
         self.update, self.share, self.own = update, share, own
+        without = shards.theta.D_O <= kernels.FEW and (prepared.sparse or own)
+        self.blas = 0 if without else kernels.gemm_address(prepared.dtype.name)
         T, n, W, dtype = len(shards.parts), len(prepared.lit), shards.W, prepared.dtype
         D_O = shards.theta.D_O
         row = W * dtype.itemsize
@@ -286,7 +288,6 @@ class Walk:
         c = np.zeros((len(coefficients), kernels.COEFFICIENTS), p.dtype)
         c[:, : coefficients.shape[1]] = coefficients
         order = np.ascontiguousarray(order, np.int64)
-        blas = kernels.BLAS[p.dtype.name]
         meet, total = np.zeros(8, np.int64), np.zeros((len(c) + 1, T, 3))
 
         def work(t: int) -> None:
@@ -295,7 +296,7 @@ class Walk:
                 p.begins, self.at, p.column, p.value, p.scale, self.first, self.group, p.X, p.lit, p.factor,
                 p.classes, p.targets, p.weights, order, self.batch,
                 s.parts[t], s.states[t], s.bias, s.bias_state, s.widths[t], s.W, s.theta.D_O,
-                c, decay, self.share, mean, self.update, blas, self.own, self.lazy, learn,
+                c, decay, self.share, mean, self.update, self.blas, self.own, self.lazy, learn,
                 self.Z[t], self.delta[t], self.partial, self.Y, self.delta3, self.tile, self.gradient[t],
                 self.start, self.stop, self.sample, self.number, self.touched, total,
             )  # fmt: skip

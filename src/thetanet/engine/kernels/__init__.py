@@ -24,24 +24,27 @@ from numba.extending import get_cython_function_address, register_jitable
 
 from thetanet.engine.kernels import loops, zeros
 from thetanet.engine.kernels.instructions import BYTES, VECTORS, shifted
+from thetanet.engine.kernels.loops import FEW
 from thetanet.engine.kernels.products import QUICKER_THAN_BLAS
 
 __all__ = [
-    "BLAS", "BYTES", "COEFFICIENTS", "QUICKER_THAN_BLAS", "VECTORS",
-    "compress", "row_update", "share_out", "steps",
+    "BYTES", "COEFFICIENTS", "FEW", "QUICKER_THAN_BLAS", "VECTORS",
+    "compress", "gemm_address", "row_update", "share_out", "steps",
 ]  # fmt: skip
 
-# The addresses of SciPy's matrix products.
-BLAS = {
-    "float32": get_cython_function_address("scipy.linalg.cython_blas", "sgemm"),
-    "float64": get_cython_function_address("scipy.linalg.cython_blas", "dgemm"),
-}
 COEFFICIENTS = 10  # the most numbers that a rule may change from step to step
 
 _SOURCES = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
 ).hexdigest()
 _steps, _compress, _share_out = loops.steps, zeros.compress, zeros.share_out
+
+
+@cache
+def gemm_address(dtype: str) -> int:
+    """Return the address of SciPy's matrix product; few networks need it, and and not before they do."""
+    name = {"float32": "sgemm", "float64": "dgemm"}[dtype]
+    return int(get_cython_function_address("scipy.linalg.cython_blas", name))
 
 
 def _cached(fingerprint: str) -> tuple[Any, Any, Any]:

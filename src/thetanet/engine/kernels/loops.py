@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from thetanet.engine.kernels.instructions import BYTES, call, exp_minus, gemm, pointer_to
@@ -10,7 +11,7 @@ from thetanet.engine.kernels.outputs import outputs
 from thetanet.engine.kernels.products import add_product
 from thetanet.engine.kernels.zeros import add_columns, sort_columns, weighted_sums
 
-_FEW = 64  # outputs up to which products with W2 are sums of rows, quicker than BLAS then
+FEW = 64  # outputs up to which products with W2 are sums of rows, quicker than BLAS then
 
 
 @njit(**OPTIONS)
@@ -25,6 +26,21 @@ def _load(low, high, rows, X, inputs, factor, tile):
         else:
             for i in range(len(inputs)):
                 out[i] = x[inputs[i]] * factor[i]
+
+
+@njit(**OPTIONS)
+def _out_to_few(flat_z, n, W, block, two_at, lanes, turned, padded, mine, D_O, add):
+    """Z W2 to `mine`, or added to it, for few outputs; `turned` and `padded` are room for W2 and the sums."""
+    width = (D_O + lanes - 1) // lanes * lanes
+    for k in range(D_O):
+        for h in range(W):
+            turned[h * width + k] = block[two_at + k * W + h]
+    padded[: n * width] = 0
+    add_product(pointer_to(padded, 0), pointer_to(turned, 0), width, lanes, pointer_to(flat_z, 0), W, 1, n, W)
+    for b in range(n):
+        for k in range(D_O):
+            before = mine[b * D_O + k] if add else mine.dtype.type(0)
+            mine[b * D_O + k] = before + padded[b * width + k]
 
 
 @njit(**OPTIONS)
@@ -87,7 +103,9 @@ def steps(
     tiles, tile_row, tile_size = tile.reshape(-1), tile.shape[2], tile.shape[1] * tile.shape[2]
     lanes = BYTES // theta.itemsize
     segments = (at.shape[1] - 1) // T
-    few = D_O <= _FEW and len(gradient) >= D_O * W
+    width = (D_O + lanes - 1) // lanes * lanes
+    turned, padded = np.zeros(W * width, theta.dtype), np.zeros(B * width, theta.dtype)
+    few = D_O <= FEW and len(gradient) >= D_O * W
     if dense and len(c):
         rows = order[:B]
         _load(len(rows) * t // T, len(rows) * (t + 1) // T, rows, X, inputs, factor, tile[0])
@@ -125,8 +143,11 @@ def steps(
                 flat_z[i] = (kind(1) if a >= 0 else e) / (kind(1) + e)
             if widths[j] < W:  # units that only fill up the block must not reach the outputs
                 z[:, widths[j] :] = 0
-            gemm(blas, False, True, n, D_O, W, pointer_to(flat_z, 0), W, pointer_to(block, two_at), W,
-                 kind(0 if j == 0 else 1), pointer_to(mine, 0), D_O)  # fmt: skip
+            if few:
+                _out_to_few(flat_z, n, W, block, two_at, lanes, turned, padded, mine, D_O, j > 0)
+            else:
+                gemm(blas, False, True, n, D_O, W, pointer_to(flat_z, 0), W, pointer_to(block, two_at), W,
+                     kind(0 if j == 0 else 1), pointer_to(mine, 0), D_O)  # fmt: skip
         if learn and not dense:
             own = len(touched[0]) - T + t  # where the number of columns seen stands
             touched[parity, own] = sort_columns(
