@@ -1,6 +1,8 @@
 """Hessian-vector products: exact by three tests, and the engine's are those of hessian.py."""
 
+import json
 import tracemalloc
+from pathlib import Path
 
 import array_api_strict as strict
 import autograd
@@ -61,6 +63,24 @@ def test_agrees_with_automatic_differentiation(D_I, D_H, D_O, M, seed):
 
     expected = autograd.hessian_vector_product(E)(theta.flat, V.flat)
     np.testing.assert_allclose(hessian_product(theta, V, X, L, w).flat, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_agrees_with_the_hessian_matrix_of_r_nnet():
+    golden = json.loads(Path(__file__).with_name("golden").joinpath("nnet_hessian.json").read_text())
+    X, L, w, flat, H = (np.array(golden[name]) for name in ("X", "L", "w", "theta", "H"))
+    one = flat[:16].reshape(4, 4).T  # nnet: for each unit its bias and weights
+    two = flat[16:].reshape(2, 5).T
+    theta = Theta(one, two)
+    assert error_and_gradient(theta, X.T, L.T, w)[0] == pytest.approx(golden["E"], rel=1e-12)
+
+    def in_their_order(flat):
+        of = theta.like(flat)
+        return np.concatenate([of.one.T.ravel(), of.two.T.ravel()])
+
+    for direction in np.eye(26):
+        product = hessian_product(theta, theta.like(direction), X.T, L.T, w)
+        expected = H @ in_their_order(direction)
+        np.testing.assert_allclose(in_their_order(product.flat), expected, rtol=1e-9, atol=1e-12)
 
 
 @given(sizes, sizes, sizes, sizes, st.integers(0, 99))
