@@ -23,8 +23,7 @@ from thetanet.passes import Progress
 from thetanet.stopping import Best
 from thetanet.training import Record, train
 
-_STEPS = 1500  # mini-batch steps that epochs="auto" aims at
-_EPOCHS = 7, 150  # and its least and largest number of epochs; 7 are enough for MNIST
+_EPOCHS = 7, 70  # the least and the largest number of epochs="auto"; 7 are enough for MNIST
 _ALPHA, _SMALL = 0.5, (100, 10_000)  # alpha="auto", and the numbers of samples that it is good for
 
 
@@ -232,5 +231,6 @@ class TrainableNetwork(IncrementalNetwork):
     def _number_of_epochs(self, M: int, batch: int) -> int:
         if self.epochs != "auto":
             return int(self.epochs)
-        least, most = _EPOCHS
-        return int(np.clip(_STEPS // -(-M // batch), least, most))
+        # The more steps an epoch has, the fewer epochs are needed (measured, see DECISIONS.md).
+        steps = -(-M // batch)
+        return int(np.clip(300 / steps**0.6, *_EPOCHS))

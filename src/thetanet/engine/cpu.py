@@ -32,6 +32,7 @@ from thetanet.theta import Theta
 
 _ENOUGH = 2e6  # floating-point operations in a step from which a second thread is worth its meeting
 _COMPILING = "thetanet: compiling for this kind of data, once on this machine: about 15 seconds"
+_FEW_INPUTS = 256  # inputs up to which our own dense products are at least as quick as BLAS for any width
 _PASS_BATCH = 512  # samples in a tile of a whole pass
 
 
@@ -248,7 +249,8 @@ class _CPUStepper:
         density = prepared.density if prepared.sparse else 1.0
         threads = self._engine.threads_for(self._theta, self._batch, density * len(prepared.lit))
         widest = kernels.VECTORS * kernels.BYTES // dtype.itemsize
-        own = kernels.QUICKER_THAN_BLAS and -(-self._theta.D_H // threads) <= widest
+        narrow = -(-self._theta.D_H // threads) <= widest or len(prepared.lit) <= _FEW_INPUTS
+        own = kernels.QUICKER_THAN_BLAS and narrow
         if not (prepared.sparse or own):
             widest = 4096
         held = shards.Shards(self._theta, self._state, prepared.lit, threads, widest)
