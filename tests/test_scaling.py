@@ -36,6 +36,16 @@ def test_a_constant_input_becomes_nothing(value, dtype):
     assert np.abs(Scaling.of(X, "standard").apply(X)).max() < 1e-6 * max(abs(value), 1)
 
 
+@pytest.mark.parametrize(("brightest", "full"), [(1, 1), (16, 16), (127, 127), (128, 255), (255, 255)])
+def test_pixels_of_any_depth_reach_from_zero_to_one(brightest, full):
+    X = np.array([[0, brightest], [brightest // 2, 0]], np.uint8)
+    scaling = Scaling.of(X)
+    assert scaling.kind == "pixels"
+    np.testing.assert_allclose(scaling.apply(X), X / full)
+    np.testing.assert_allclose(Scaling.of(X, "pixels").apply(X), X / 255)  # as asked for
+    assert np.isfinite(Scaling.of(np.zeros((0, 2), np.uint8)).factor).all()
+
+
 def test_maximum_keeps_zeros_and_bounds_the_rest():
     X = sparse.random_array((50, 9), density=0.2, rng=np.random.default_rng(0), format="csr") * 1e5
     scaled = Scaling.of(X).apply(X)

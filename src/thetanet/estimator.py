@@ -56,7 +56,8 @@ class ThetaNetClassifier(
         L2 penalty alpha/2 (|W1|^2 + |W2|^2), added to E, which is a sum over samples. Biases are free. "auto"
         is 0.5 for 100 to 10,000 samples of standardised inputs, where it helped on average, else 0.
     scaling : {"auto", "pixels", "standard", "maximum", "none"}
-        "auto": uint8 as pixels / 255, sparse by the largest value, other numbers standardised.
+        "auto": uint8 as pixels / 255 (by the largest of all, if that is below 128), sparse by the largest
+        value of each input, other numbers standardised.
     class_weight : None, "balanced" or dict
         Weights of the classes; "balanced" lets every class weigh the same.
     init : Theta, optional

@@ -23,7 +23,7 @@ from thetanet.passes import Progress
 from thetanet.stopping import Best
 from thetanet.training import Record, train
 
-_EPOCHS = 7, 70  # the least and the largest number of epochs="auto"; 7 are enough for MNIST
+_EPOCHS = 7, 80  # the least and the largest number of epochs="auto"; 7 are enough for MNIST
 _ALPHA, _SMALL = 0.5, (100, 10_000)  # alpha="auto", and the numbers of samples that it is good for
 
 
@@ -233,4 +233,4 @@ class TrainableNetwork(IncrementalNetwork):
             return int(self.epochs)
         # The more steps an epoch has, the fewer epochs are needed (measured, see DECISIONS.md).
         steps = -(-M // batch)
-        return int(np.clip(300 / steps**0.6, *_EPOCHS))
+        return int(np.clip(450 / steps**0.66, *_EPOCHS))

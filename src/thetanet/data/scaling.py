@@ -45,7 +45,8 @@ class Scaling:
 
         `weight` counts samples: those of weight 2 as if they were there twice, of 0 as if they were not.
 
-        "auto" is "pixels" for uint8, "maximum" for sparse matrices, "standard" for anything else.
+        "auto" is "pixels" for uint8, "maximum" for sparse matrices, "standard" for anything else. If the
+        largest of those pixels is below 128 (0 and 1, or 16 grey levels), it stands for 255.
 
         Raises
         ------
@@ -58,6 +59,9 @@ class Scaling:
         D_I = X.shape[1]
         if kind == "auto":
             kind = "maximum" if sparse else "pixels" if X.dtype == np.uint8 else "standard"
+            brightest = int(X.max(initial=0)) if kind == "pixels" else 255
+            if brightest < 128:
+                return cls(kind, np.full(D_I, 1 / max(1, brightest)))
         if kind == "none":
             return cls.identity(D_I)
         if kind == "pixels":
