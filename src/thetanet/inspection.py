@@ -92,7 +92,7 @@ def inspect(net: FittedNetwork, X: Any = None, largest: int = 5) -> Inspection:
         saturated = (Z < SATURATED) | (Z > 1 - SATURATED)
         dead = dead | _never_vary(X)
         seen = {
-            "samples": int(X.shape[0]),
+            "samples": len(Z),
             "saturation": float(saturated.mean()),
             "stuck_units": np.flatnonzero(saturated.mean(axis=0) >= _ALWAYS).tolist(),
             "still_units": np.flatnonzero(Z.std(axis=0, dtype=np.float64) < _STILL).tolist(),
@@ -108,6 +108,8 @@ def inspect(net: FittedNetwork, X: Any = None, largest: int = 5) -> Inspection:
 
 
 def _never_vary(X: Any) -> Any:
+    if not hasattr(X, "min"):
+        X = np.asarray(X)
     low, high = X.min(axis=0), X.max(axis=0)
     if hasattr(low, "toarray"):
         low, high = low.toarray().ravel(), high.toarray().ravel()
