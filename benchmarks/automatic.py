@@ -28,7 +28,9 @@ DATA = {
 def text(M, D_I, rng):
     """Return text-like data: four topics, 60 different words in a text, frequent words first."""
     topics = rng.integers(4, size=M)
-    own = np.argsort(rng.random((4, D_I)), axis=1)  # each topic has its own order of words, mixed with a common one
+    own = np.argsort(
+        rng.random((4, D_I)), axis=1
+    )  # each topic has its own order of words, mixed with a common one
     ranks = (rng.random((M, 60)) ** 3 * D_I).astype(np.int64)
     words = np.where(rng.random((M, 60)) < 0.15, own[topics[:, None], ranks], ranks)
     X = sparse.csr_array((np.ones(words.size), words.ravel(), np.arange(M + 1) * 60), (M, D_I))
@@ -66,7 +68,7 @@ def main():
     warnings.simplefilter("ignore")
     ThetaNetClassifier(epochs=1).fit(*load_iris(return_X_y=True))  # compiles, if this is the first time
     lines = [
-        "# What `descent=\"auto\"` chooses, and why",
+        '# What `descent="auto"` chooses, and why',
         "",
         "Accuracy on held-out samples in per cent, and seconds to fit in brackets, with our defaults (300 hidden units);",
         f"means of 10 random splits (MNIST 4, text 2), {datetime.date.today()}. Made by `benchmarks/automatic.py`.",

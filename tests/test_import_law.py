@@ -47,7 +47,16 @@ LAW = {
 ONLY = {
     "numba": {
         f"engine/kernels/{name}.py"
-        for name in ("__init__", "instructions", "loops", "meeting", "outputs", "products", "zeros")
+        for name in (
+            "__init__",
+            "caching",
+            "instructions",
+            "loops",
+            "meeting",
+            "outputs",
+            "products",
+            "zeros",
+        )
     },
     "jax": {"engine/jax.py"},
     "dask": {"engine/dask.py"},

@@ -1,4 +1,4 @@
-"""`inspect` finds what was put there: stuck and still units, dead inputs, units that nobody hears, large weights."""
+"""`inspect` finds what was put there: stuck and still units, dead inputs, unheard units, large weights."""
 
 import json
 

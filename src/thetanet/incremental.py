@@ -147,6 +147,8 @@ class IncrementalNetwork(FittedNetwork):
     def _seed(self) -> int:
         if isinstance(self.random_state, int):
             legacy: Any = np.random.RandomState(self.random_state)
+        elif self.random_state is None:
+            legacy = np.random  # the global generator, as in scikit-learn, whose import takes a second
         else:
             from sklearn.utils import check_random_state
 

@@ -19,10 +19,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from numba import carray, cfunc, njit, types
+from numba import carray, types
 from numba.extending import get_cython_function_address, register_jitable
 
 from thetanet.engine.kernels import loops, zeros
+from thetanet.engine.kernels.caching import cached, cached_callback
 from thetanet.engine.kernels.instructions import BYTES, VECTORS, shifted
 from thetanet.engine.kernels.loops import FEW
 from thetanet.engine.kernels.products import QUICKER_THAN_BLAS
@@ -42,25 +43,23 @@ _steps, _compress, _share_out = loops.steps, zeros.compress, zeros.share_out
 
 @cache
 def gemm_address(dtype: str) -> int:
-    """Return the address of SciPy's matrix product; few networks need it, and and not before they do."""
+    """Return the address of SciPy's matrix product; asked for only where it is used."""
     name = {"float32": "sgemm", "float64": "dgemm"}[dtype]
     return int(get_cython_function_address("scipy.linalg.cython_blas", name))
 
 
 def _cached(fingerprint: str) -> tuple[Any, Any, Any]:
-    options = {"nogil": True, "cache": True, "error_model": "numpy"}
-
-    @njit(**options)
+    @cached
     def steps(*arguments):
         fingerprint  # noqa: B018
         return _steps(*arguments)
 
-    @njit(**options)
+    @cached
     def compress(*arguments):
         fingerprint  # noqa: B018
         return _compress(*arguments)
 
-    @njit(**options)
+    @cached
     def share_out(*arguments):
         fingerprint  # noqa: B018
         return _share_out(*arguments)
@@ -87,7 +86,6 @@ def _row_update(update: Any, slots: int, fingerprint: str, dtype: str, average: 
     number = getattr(types, dtype)
     pointer = types.CPointer(number)
     signature = types.void(pointer, pointer, pointer, pointer, types.int64, types.int64)
-    options = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
     own = slots - (average > 0)
 
     def body(theta, gradient, state, c, n, stride):
@@ -115,4 +113,4 @@ def _row_update(update: Any, slots: int, fingerprint: str, dtype: str, average: 
             for i in range(n):
                 mean[i] = c[average] * mean[i] + (number(1) - c[average]) * p[i]
 
-    return cfunc(signature, **options)(body)
+    return cached_callback(signature, body)
