@@ -18,7 +18,9 @@ class Rprop:
 
     Each parameter has a step of its own. It grows by `increase` where the derivative keeps its sign and
     shrinks by `decrease` where the sign changes, and there the derivative counts as zero;
-    Theta <- Theta - sign(g) step. One pass an iteration; E may rise at times.
+    Theta <- Theta - sign(g) step. One pass an iteration; E may rise at times. But where E is nearly zero,
+    steps can have grown so far that one leap undoes all: a step that would lift E above its best by more
+    than E at the start is not taken, and all steps are halved.
 
     Parameters
     ----------
@@ -48,13 +50,14 @@ class Rprop:
     def descend(self, objective: Objective, theta: Vector, state: State | None = None) -> Iterator[Pass]:
         """Yield one `Pass` a step; ends where Theta stands still or E has not fallen for long."""
         gradient: Vector | None
-        names = {"error", "gradient", "before", "steps", "best", "waited"}
+        names = {"error", "gradient", "before", "steps", "best", "waited", "start"}
         if state is not None and resumable(state, names, theta):
             gradient, before, steps = state["gradient"], state["before"], state["steps"]
-            best, waited = state["best"], state["waited"]
+            best, waited, start = state["best"], state["waited"], state["start"]
         else:
             best, gradient = evaluate(objective, theta)
             before, steps, waited = np.zeros_like(theta), np.full_like(theta, self.first), 0
+            start = best
         while gradient is not None and waited < self.patience:
             kept = np.sign(gradient) * np.sign(before)  # signs first: a product of small numbers may vanish
             steps = np.where(kept > 0, np.minimum(steps * self.increase, self.most), steps)
@@ -67,6 +70,8 @@ class Rprop:
                     break
                 error, there = evaluate(objective, new)
                 passes += 1
+                if error > best + start:
+                    there = None
                 if there is None:
                     steps = steps * self.decrease
             if there is None:
@@ -83,5 +88,6 @@ class Rprop:
                 "steps": steps,
                 "best": best,
                 "waited": waited,
+                "start": start,
             }
             yield Pass(theta, error, float(steps.mean(dtype=np.float64)), passes, state)
