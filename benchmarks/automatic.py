@@ -14,14 +14,15 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.model_selection import train_test_split
 
 from thetanet import ThetaNetClassifier, load_mnist
+from thetanet.errors import DivergedError
 
-METHODS = "adam", "sgd", "adagrad", "rprop", "lbfgs", "scg", "newton"
+METHODS = "adam", "sgd", "adagrad", "rprop", "lbfgs", "scg"
 DATA = {
-    "iris": (lambda: load_iris(return_X_y=True), (12, 30, 60, 120)),
-    "wine": (lambda: load_wine(return_X_y=True), (12, 30, 60, 120)),
-    "breast cancer": (lambda: load_breast_cancer(return_X_y=True), (12, 30, 60, 120, 400)),
-    "digits": (lambda: load_digits(return_X_y=True), (20, 60, 200, 600, 1400)),
-    "MNIST": (lambda: load_mnist()[:2], (20, 100, 500, 2000, 10_000)),
+    "iris": (lambda: load_iris(return_X_y=True), (12, 30, 120)),
+    "wine": (lambda: load_wine(return_X_y=True), (12, 30, 120)),
+    "breast cancer": (lambda: load_breast_cancer(return_X_y=True), (12, 60, 400)),
+    "digits": (lambda: load_digits(return_X_y=True), (20, 200, 1400)),
+    "MNIST": (lambda: load_mnist()[:2], (100, 1000, 10_000)),
 }
 
 
@@ -47,14 +48,16 @@ def compare(X, y, M, methods, seeds, **options):
         for name, (accuracies, seconds) in found.items():
             net = ThetaNetClassifier(descent=name, random_state=seed, **options)
             began = time.perf_counter()
-            net.fit(X[fit], y[fit])
-            seconds.append(time.perf_counter() - began)
-            accuracies.append(net.score(X[test], y[test]))
+            try:
+                accuracies.append(net.fit(X[fit], y[fit]).score(X[test], y[test]))
+                seconds.append(time.perf_counter() - began)
+            except DivergedError:
+                accuracies.append(np.nan)
     return {name: (np.mean(a), np.median(s)) for name, (a, s) in found.items()}
 
 
 def row(name, M, found):
-    cells = " | ".join(f"{100 * a:.1f} ({s:.2f})" for a, s in found.values())
+    cells = " | ".join("diverged" if np.isnan(a) else f"{100 * a:.1f} ({s:.2f})" for a, s in found.values())
     line = f"| {name} | {M:,} | {cells} |"
     print(line, flush=True)
     return line
@@ -70,19 +73,30 @@ def main():
     lines = [
         '# What `descent="auto"` chooses, and why',
         "",
-        "Accuracy on held-out samples in per cent, and seconds to fit in brackets, with our defaults (300 hidden units);",
-        f"means of 10 random splits (MNIST 4, text 2), {datetime.date.today()}. Made by `benchmarks/automatic.py`.",
+        "- `scg` for at most 500 samples, 100 inputs and 30 hidden units: an epoch has few mini-batches, in which Adam does",
+        "  not get far enough. With 10 units scaled conjugate gradients are up to 6 points better there, with 60 and more, or",
+        "  with many inputs, they are not.",
+        "- `adagrad` where a mini-batch of sparse inputs lights less than a fifth of very many inputs (text): a step costs only",
+        "  what is lit, and it is as accurate.",
+        "- `adam` elsewhere: as accurate as any, and the quickest.",
+        "",
+        "Accuracy on held-out samples in per cent, and seconds to fit in brackets, with our defaults; means of 6 random",
+        f"splits (MNIST 2, text 1), {datetime.date.today()}. Made by `benchmarks/automatic.py`.",
         "",
         *heading(METHODS),
     ]
     for name, (load, sizes) in DATA.items():
         X, y = load()
-        lines += [row(name, M, compare(X, y, M, METHODS, 4 if name == "MNIST" else 10)) for M in sizes]
+        seeds = 2 if name == "MNIST" else 6
+        for D_H, which in ((10, sizes[:2]), (300, sizes), (1000, sizes[1:2])):
+            for M in which:
+                found = compare(X, y, M, METHODS, seeds, hidden=D_H)
+                lines.append(row(f"{name}, {D_H} units", M, found))
     few = "adam", "sgd", "adagrad"
     lines += ["", "Texts, 60 words each, of a vocabulary of D_I words, 100 hidden units:", "", *heading(few)]
-    for D_I in (1_000, 5_000, 20_000, 50_000):
-        X, y = text(30_000, D_I, np.random.default_rng(0))
-        lines.append(row(f"D_I = {D_I:,}", 20_000, compare(X, y, 20_000, few, 2, hidden=100)))
+    for D_I in (1_000, 20_000, 50_000, 200_000):
+        X, y = text(15_000, D_I, np.random.default_rng(0))
+        lines.append(row(f"D_I = {D_I:,}", 10_000, compare(X, y, 10_000, few, 1, hidden=100)))
     Path(__file__).parents[1].joinpath("docs", "automatic.md").write_text("\n".join(lines) + "\n")
 
 

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.datasets import load_digits, load_iris, make_multilabel_classification
@@ -354,3 +355,45 @@ def test_an_averaged_network_is_smoother(iris):
         for n in (plain, averaged)
     ]
     assert steps[1] < steps[0]
+
+
+def words(M, D_I, each, seed=0):
+    rng = np.random.default_rng(seed)
+    columns = np.sort(rng.integers(D_I, size=(M, each)), axis=1)
+    X = sparse.csr_array((np.ones(M * each), columns.ravel(), np.arange(M + 1) * each), (M, D_I))
+    X.sum_duplicates()
+    return X, np.arange(M) % 2
+
+
+@pytest.mark.parametrize(
+    ("M", "D_I", "D_H", "chosen"),
+    [(100, 8, 10, "Scaled"), (2000, 8, 10, "Adam"), (100, 200, 10, "Adam"), (100, 8, 100, "Adam")],
+)
+def test_auto_takes_whole_passes_where_samples_inputs_and_units_are_few(M, D_I, D_H, chosen):
+    X = np.random.default_rng(0).normal(size=(M, D_I))
+    fitted = net(hidden=D_H, epochs="auto").fit(X, X[:, 0] > 0)
+    assert fitted.explanation_.startswith(chosen)
+    counted = net(hidden=D_H, epochs=2).fit(X, X[:, 0] > 0)  # whoever counts epochs gets so many
+    assert counted.explanation_.startswith("Adam")
+    fresh = net(hidden=D_H).partial_fit(X, X[:, 0] > 0, classes=[False, True])  # never by whole passes
+    assert fresh.theta_ == net(hidden=D_H, descent="adam").partial_fit(X, X[:, 0] > 0).theta_
+
+
+@pytest.mark.parametrize(
+    ("D_I", "batch", "chosen"), [(20_000, 128, "Adagrad"), (20_000, 1000, "Adam"), (500, 128, "Adam")]
+)
+def test_auto_chooses_lazy_steps_where_a_mini_batch_lights_few_of_many_inputs(D_I, batch, chosen):
+    X, y = words(1000, D_I, 20)
+    fitted = net(hidden=40, epochs=1, batch=batch).fit(X, y)
+    assert fitted.explanation_.startswith(f"{chosen}(")
+    reason = "a mini-batch lights at most" if chosen == "Adagrad" else "as accurate as any"
+    assert reason in fitted.explanation_
+    assert fitted.explanation_ != net(hidden=4, epochs=1, batch=batch, descent="sgd").fit(X, y).explanation_
+
+
+def test_partial_fit_keeps_what_auto_chose_for_the_first_part():
+    (few, y), (many, z) = words(200, 20_000, 20), words(200, 20_000, 2000)
+    both = net(hidden=4).partial_fit(few, y).partial_fit(many, z)
+    by_name = net(hidden=4, descent="adagrad").partial_fit(few, y).partial_fit(many, z)
+    assert both.theta_ == by_name.theta_
+    assert both.theta_ != net(hidden=4, descent="adam").partial_fit(few, y).partial_fit(many, z).theta_

@@ -117,7 +117,7 @@ def train(
         raise InputError(f"--out {to}: the folder does not exist; make it first")
     method = resolve(str(descent), **({} if rate is None else {"rate": rate}))
     net = TrainableNetwork(
-        hidden=hidden, descent=method, epochs=epochs or "auto", batch=batch,
+        hidden=hidden, descent=str(descent) if rate is None else method, epochs=epochs or "auto", batch=batch,
         alpha="auto" if alpha is None else alpha, random_state=seed,
         validation_fraction=validation, patience=patience, class_weight=class_weight,
     )  # fmt: skip
@@ -127,7 +127,8 @@ def train(
     dataset = load_data(data)
     M, D_I = dataset.X.shape
     if not as_json:
-        out.print(f"{dataset.name}: {M:,} samples of {D_I} inputs; {hidden} hidden units; {method}")
+        shown = method if rate is not None or descent is not AUTO else "descent chosen by the data"
+        out.print(f"{dataset.name}: {M:,} samples of {D_I} inputs; {hidden} hidden units; {shown}")
     stopped = False
     with TrainingProgress(epochs, Console(stderr=as_json)) as display:
         records = net.iter_fit(

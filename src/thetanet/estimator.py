@@ -45,8 +45,10 @@ class ThetaNetClassifier(
     hidden : int
         D_H, the number of hidden units.
     descent : str or descent method
-        "auto", "gd" (steepest descent on whole passes), "sgd", "adagrad", "adam", or an object such as
-        ``Adam(rate=0.02, schedule="cosine")``.
+        Mini-batches: "adam", "adamw", "rmsprop", "adagrad", "sgd"; whole passes: "gd" (steepest descent),
+        "cg", "scg", "rprop", "lbfgs", "newton"; or an object such as ``Adam(rate=0.02, schedule="cosine")``.
+        "auto" is Adam, but Adagrad for wide sparse inputs, and SCG for few samples, inputs and units
+        where epochs is "auto"; `explanation_` says which, and why.
     epochs : int or "auto"
         Passes over the data (for whole-pass methods: iterations); "auto" is 7, and more for data with few
         mini-batches an epoch.

@@ -10,7 +10,7 @@ import numpy as np
 from thetanet.checks import check_number
 from thetanet.data.arrays import Samples, as_weights
 from thetanet.data.scaling import Scaling
-from thetanet.descent import is_whole_pass, resolve
+from thetanet.descent import choose, is_whole_pass, resolve
 from thetanet.engine import Engine, Measure
 from thetanet.errors import DivergedError, InputError
 from thetanet.fitted import FittedNetwork
@@ -62,8 +62,8 @@ class IncrementalNetwork(FittedNetwork):
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Go once over these samples; `ThetaNetClassifier.partial_fit` describes the arguments."""
         self._check_parameters()
-        engine, rule = self._engine(), resolve(self.descent)
-        if is_whole_pass(rule):
+        engine = self._engine()
+        if is_whole_pass(resolve(self.descent)):
             raise InputError(f"descent={self.descent!r}: partial_fit needs a mini-batch rule, e.g. 'adam'")
         ongoing: tuple[Any, ...] | None = getattr(self, "_ongoing", None)
         fresh = not hasattr(self, "theta_")
@@ -87,7 +87,14 @@ class IncrementalNetwork(FittedNetwork):
             self._begin(labels)
         else:  # after fit or load
             theta, state, steps = scaling.unfold(self.theta_).astype(engine.dtype), None, 0
-        batch, rate = min(int(self.batch), samples.M), rule.rate / 2
+        batch = min(int(self.batch), samples.M)
+        # What "auto" chose for the first part goes on: another rule could not read its state.
+        rule = (
+            ongoing[6]
+            if ongoing is not None and self.descent == "auto"
+            else self._method(X, batch, parts=True)[0]
+        )
+        rate = rule.rate / 2
         alpha = 0.0 if self.alpha == "auto" else float(self.alpha)
         decay = alpha / samples.total_weight if samples.total_weight else 0.0
         stepper = engine.stepper(theta, rule, batch, decay=decay, state=state)
@@ -97,7 +104,7 @@ class IncrementalNetwork(FittedNetwork):
         theta = stepper.theta()
         if not np.isfinite(theta.flat).all():
             raise DivergedError(len(self.history_["epoch"]) + 1, measure.error, rule.rate, rule)
-        self._ongoing = theta, stepper.state(), steps + count, scaling, rng, seen
+        self._ongoing = theta, stepper.state(), steps + count, scaling, rng, seen, rule
         self._fold(theta, samples)
         before = self.history_["samples"][-1] if self.history_["samples"] else 0
         total = measure.weight or 1.0
@@ -113,6 +120,16 @@ class IncrementalNetwork(FittedNetwork):
         )
         self._remember(record.as_dict())
         return self
+
+    def _method(self, X: Any, batch: int, parts: bool = False) -> tuple[Any, str]:
+        """Return the descent method for inputs X, and why "auto" chose it; `parts`: X is not all there is."""
+        if not isinstance(self.descent, str) or self.descent != "auto":
+            return resolve(self.descent), ""
+        lit = X.shape[1] if isinstance(X, np.ndarray) else X.nnz / max(1, X.shape[0])
+        # Whoever sets the number of epochs means passes in mini-batches, and as many of them.
+        M = None if parts or self.epochs != "auto" else X.shape[0]
+        name, why = choose(M, X.shape[1], int(self.hidden), lit, batch)
+        return resolve(name), why
 
     def _start(self, labels: Labels, samples: Samples, rng: np.random.Generator, dtype: Any) -> Theta:
         """Return where descent starts: at random, at `init`, or at the last Theta."""

@@ -14,7 +14,6 @@ import numpy as np
 from thetanet.checkpoints import Checkpoints, Keeper
 from thetanet.data.arrays import Samples, as_weights, hold_out
 from thetanet.data.scaling import Scaling
-from thetanet.descent import resolve
 from thetanet.engine.cpu import CPUEngine
 from thetanet.errors import InputError
 from thetanet.incremental import IncrementalNetwork
@@ -150,9 +149,10 @@ class TrainableNetwork(IncrementalNetwork):
         resume: bool,
         progress: Progress | None,
     ) -> Iterator[Record]:
-        engine, method = self._engine(), resolve(self.descent)
+        engine = self._engine()
         rng = np.random.default_rng(self._seed())
         batch = min(int(self.batch), samples.M)
+        method, why = self._method(samples.X, batch)
         epochs, alpha = self._number_of_epochs(samples.M, batch), self._penalty(samples)
         theta = self._start(labels, samples, rng, engine.dtype)
         checkpoints = Checkpoints(checkpoint) if isinstance(checkpoint, (str, PathLike)) else checkpoint
@@ -174,7 +174,8 @@ class TrainableNetwork(IncrementalNetwork):
         keeper = Keeper(checkpoints, snapshot, made_for, dict if best is None else best.state)
         if isinstance(engine, CPUEngine):
             engine.warm_up(theta, samples, method, batch, alpha / samples.total_weight)
-            self.explanation_ = f"{method}; {engine.explain(theta, samples, batch)}"
+            chosen = f"{method} ({why})" if why else f"{method}"
+            self.explanation_ = f"{chosen}; {engine.explain(theta, samples, batch)}"
         records = train(
             theta,
             samples,

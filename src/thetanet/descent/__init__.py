@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from thetanet.descent.automatic import choose
 from thetanet.descent.conjugate import ConjugateGradients, ScaledConjugateGradients
 from thetanet.descent.lbfgs import LBFGS
 from thetanet.descent.newton import Newton
@@ -34,7 +35,7 @@ METHODS: dict[str, Any] = {
     "adamw": AdamW,
 }
 
-AUTO = "adam"  # what "auto" means
+AUTO = "adam"  # what "auto" means where no data are known; else `choose` says
 
 __all__ = [
     "AUTO",
@@ -57,6 +58,7 @@ __all__ = [
     "ScaledConjugateGradients",
     "State",
     "WholePass",
+    "choose",
     "is_whole_pass",
     "resolve",
     "resolve_schedule",

@@ -91,7 +91,7 @@ class Adagrad:
 
     rate: float = 0.1
     epsilon: float = 1e-8
-    schedule: str | Schedule = "constant"
+    schedule: str | Schedule = "warmup-linear"
 
     slots: ClassVar[int] = 1
     lazy: ClassVar[bool] = True
