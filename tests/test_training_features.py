@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.datasets import load_digits, load_iris, make_multilabel_classification
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -397,3 +397,16 @@ def test_partial_fit_keeps_what_auto_chose_for_the_first_part():
     by_name = net(hidden=4, descent="adagrad").partial_fit(few, y).partial_fit(many, z)
     assert both.theta_ == by_name.theta_
     assert both.theta_ != net(hidden=4, descent="adam").partial_fit(few, y).partial_fit(many, z).theta_
+
+
+@pytest.mark.parametrize("seed", [0, 6, 9])
+def test_rprop_does_not_leap_away_from_a_solution(seed):
+    """Where E is nearly zero, signs stay the same and steps grow: one lifted E to 50 (divergence)."""
+    X, y = load_iris(return_X_y=True)
+    rows, _ = train_test_split(np.arange(150), train_size=30, random_state=seed, stratify=y)
+    errors = (
+        net(descent="rprop", hidden=300, epochs=80, random_state=seed).fit(X[rows], y[rows]).history_["error"]
+    )
+    assert min(errors) < 1e-5
+    assert max(errors) <= 2 * errors[0]
+    assert errors[-1] < 1e-4
