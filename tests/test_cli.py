@@ -191,3 +191,16 @@ def test_ctrl_c_keeps_the_network(folder):
     assert "stopped by Ctrl-C" in out
     assert time.monotonic() - began < 10
     assert ThetaNetClassifier.load(model).theta_.D_H == 30
+
+
+def test_explain_says_what_was_chosen_and_why(tmp_path, capsys):
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    np.savez(tmp_path / "small.npz", X=X, y=X[:, 0] > 0)
+    arguments = "train", "--data", tmp_path / "small.npz", "--hidden", 6, "--out", tmp_path / "model"
+    _, out, _ = run(capsys, *arguments, "--explain")
+    assert "6 hidden units; ScaledConjugateGradients(" in out
+    assert "60 samples, 5 inputs and 6 units: few steps an epoch, whole passes get further" in out
+    _, out, _ = run(capsys, *arguments, "--json")
+    assert json.loads(out)["descent"].startswith("ScaledConjugateGradients(")
+    _, out, _ = run(capsys, *arguments, "--rate", 0.01, "--json")
+    assert json.loads(out)["descent"].startswith("Adam(rate=0.01")

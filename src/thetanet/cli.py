@@ -127,7 +127,7 @@ def train(
     dataset = load_data(data)
     M, D_I = dataset.X.shape
     if not as_json:
-        shown = method if rate is not None or descent is not AUTO else "descent chosen by the data"
+        shown = net.method_for(dataset.X, min(batch, M))[0]
         out.print(f"{dataset.name}: {M:,} samples of {D_I} inputs; {hidden} hidden units; {shown}")
     stopped = False
     with TrainingProgress(epochs, Console(stderr=as_json)) as display:
@@ -146,8 +146,8 @@ def train(
     seconds = net.history_["seconds"][-1] if net.history_["seconds"] else None
     report: dict[str, Any] = {
         "data": dataset.name, "M": M, "D_I": D_I, "D_H": hidden, "D_O": net.theta_.D_O,
-        "descent": repr(method), "seed": seed, "stopped": stopped, "seconds": seconds,
-        "explanation": getattr(net, "explanation_", None),
+        "descent": repr(net.method_), "explanation": net.explanation_,
+        "seed": seed, "stopped": stopped, "seconds": seconds,
         "history": net.history_, "model": str(to), "pictures": [],
     }  # fmt: skip
     if dataset.X_test is not None:

@@ -95,6 +95,8 @@ class ThetaNetClassifier(
         With `patience`: the epoch that Theta is of, and its score (-E without `scoring`).
     explanation_ : str
         What was chosen for this data, and why: the method, whether zeros are skipped, the threads.
+    method_ : descent method
+        The method that `fit` used.
     n_features_in_, feature_names_in_
         Number of inputs, and their names where X had names.
 

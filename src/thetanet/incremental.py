@@ -92,7 +92,7 @@ class IncrementalNetwork(FittedNetwork):
         rule = (
             ongoing[6]
             if ongoing is not None and self.descent == "auto"
-            else self._method(X, batch, parts=True)[0]
+            else self.method_for(X, batch, parts=True)[0]
         )
         rate = rule.rate / 2
         alpha = 0.0 if self.alpha == "auto" else float(self.alpha)
@@ -121,8 +121,18 @@ class IncrementalNetwork(FittedNetwork):
         self._remember(record.as_dict())
         return self
 
-    def _method(self, X: Any, batch: int, parts: bool = False) -> tuple[Any, str]:
-        """Return the descent method for inputs X, and why "auto" chose it; `parts`: X is not all there is."""
+    def method_for(self, X: Any, batch: int, parts: bool = False) -> tuple[Any, str]:
+        """Return the descent method for training on X, and why "auto" chose it.
+
+        Parameters
+        ----------
+        X : array or CSR matrix of shape (M, D_I)
+            Training data.
+        batch : int
+            Samples in a mini-batch.
+        parts : bool
+            X is not all there is, as in `partial_fit`: whole passes are impossible.
+        """
         if not isinstance(self.descent, str) or self.descent != "auto":
             return resolve(self.descent), ""
         lit = X.shape[1] if isinstance(X, np.ndarray) else X.nnz / max(1, X.shape[0])

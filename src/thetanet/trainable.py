@@ -152,7 +152,8 @@ class TrainableNetwork(IncrementalNetwork):
         engine = self._engine()
         rng = np.random.default_rng(self._seed())
         batch = min(int(self.batch), samples.M)
-        method, why = self._method(samples.X, batch)
+        method, why = self.method_for(samples.X, batch)
+        self.method_ = method
         epochs, alpha = self._number_of_epochs(samples.M, batch), self._penalty(samples)
         theta = self._start(labels, samples, rng, engine.dtype)
         checkpoints = Checkpoints(checkpoint) if isinstance(checkpoint, (str, PathLike)) else checkpoint
