@@ -1,6 +1,7 @@
 """What users ask of training: weights, soft labels, validation, early stopping, callbacks, warm starts."""
 
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -410,3 +411,14 @@ def test_rprop_does_not_leap_away_from_a_solution(seed):
     assert min(errors) < 1e-5
     assert max(errors) <= 2 * errors[0]
     assert errors[-1] < 1e-4
+
+
+def test_seconds_leave_out_what_is_compiled_before_the_descent(iris, monkeypatch):
+    warm_up = CPUEngine.warm_up
+
+    def slow(*arguments):
+        time.sleep(0.5)
+        warm_up(*arguments)
+
+    monkeypatch.setattr(CPUEngine, "warm_up", slow)
+    assert net(epochs=1).fit(*iris).history_["seconds"][0] < 0.4

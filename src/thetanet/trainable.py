@@ -172,11 +172,12 @@ class TrainableNetwork(IncrementalNetwork):
             if validation is None:
                 raise InputError(f"patience={self.patience}: needs X_val and y_val, or a validation_fraction")
             best = Best(int(self.patience), {} if snapshot is None else snapshot.extra)
-        keeper = Keeper(checkpoints, snapshot, made_for, dict if best is None else best.state)
         if isinstance(engine, CPUEngine):
             engine.warm_up(theta, samples, method, batch, alpha / samples.total_weight)
             chosen = f"{method} ({why})" if why else f"{method}"
             self.explanation_ = f"{chosen}; {engine.explain(theta, samples, batch)}"
+        # Seconds count from here, after what is compiled once on a machine.
+        keeper = Keeper(checkpoints, snapshot, made_for, dict if best is None else best.state)
         records = train(
             theta,
             samples,
