@@ -100,10 +100,12 @@ def picture(path, dark_on_light=True, size=140):
 def test_predict_reads_pictures(folder, capsys):
     label = picture(folder / "dark.png")
     picture(folder / "light.jpg", dark_on_light=False, size=33)
-    code, out, _ = run(capsys, "predict", folder / "mnist.model", folder / "dark.png", folder / "light.jpg")
+    code, out, _ = run(
+        capsys, "predict", "--model", folder / "mnist.model", folder / "dark.png", folder / "light.jpg"
+    )
     assert code == 0
     assert [line.split(": ")[1].split()[0] for line in out.splitlines()] == [label, label]
-    code, out, _ = run(capsys, "predict", folder / "mnist.model", folder / "dark.png", "--json")
+    code, out, _ = run(capsys, "predict", "--model", folder / "mnist.model", folder / "dark.png", "--json")
     (answer,) = json.loads(out)
     assert answer["label"] == label
     assert 0.5 < answer["probability"] <= 1
@@ -158,9 +160,10 @@ def test_help_for_everything(capsys):
         (["evaluate", "{folder}/nothing"], "nothing"),
         (["evaluate", "{folder}/digits.npz"], "digits.npz"),
         (["evaluate", "{folder}/mnist.model", "--data", "{folder}/digits.npz"], "64 inputs.*784"),
-        (["predict", "{folder}/mnist.model", "{folder}/digits.npz"], "digits.npz"),
-        (["predict", "{folder}/mnist.model", "{folder}/blank.png"], "blank.png"),
-        (["predict", "{folder}/mnist.model"], "missing argument.*image"),
+        (["predict", "--model", "{folder}/mnist.model", "{folder}/digits.npz"], "digits.npz"),
+        (["predict", "--model", "{folder}/mnist.model", "{folder}/blank.png"], "blank.png"),
+        (["predict"], "missing argument.*image"),
+        (["predict", "{folder}/mnist.model"], "is a model, not a picture; give it by --model"),
         (["check", "--cases", "0"], "cases"),
     ],
 )

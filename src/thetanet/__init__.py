@@ -12,6 +12,7 @@ from thetanet.theta import Theta
 if TYPE_CHECKING:
     from thetanet.checkpoints import Checkpoints
     from thetanet.data.mnist import load_mnist
+    from thetanet.deform import Deform
     from thetanet.descent import (
         LBFGS,
         SGD,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from thetanet.estimator import ThetaNetClassifier
     from thetanet.hessian import hessian_product
     from thetanet.predictor import Predictor
+    from thetanet.pretrained import load_pretrained
+    from thetanet.recipes import recipe
 
 __version__ = "0.1.0"
 
@@ -47,6 +50,7 @@ __all__ = [
     "Checkpoints",
     "Clipped",
     "ConjugateGradients",
+    "Deform",
     "DivergedError",
     "GradientDescent",
     "Newton",
@@ -61,6 +65,8 @@ __all__ = [
     "forward",
     "hessian_product",
     "load_mnist",
+    "load_pretrained",
+    "recipe",
 ]
 
 _LAZY = {
@@ -72,6 +78,7 @@ _LAZY = {
     "Checkpoints": "thetanet.checkpoints",
     "Clipped": "thetanet.descent",
     "ConjugateGradients": "thetanet.descent",
+    "Deform": "thetanet.deform",
     "DivergedError": "thetanet.errors",
     "GradientDescent": "thetanet.descent",
     "LBFGS": "thetanet.descent",
@@ -84,6 +91,8 @@ _LAZY = {
     "ThetaNetClassifier": "thetanet.estimator",
     "hessian_product": "thetanet.hessian",
     "load_mnist": "thetanet.data.mnist",
+    "load_pretrained": "thetanet.pretrained",
+    "recipe": "thetanet.recipes",
 }
 
 

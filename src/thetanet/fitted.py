@@ -121,6 +121,14 @@ class FittedNetwork:
         A2 = self._propagate(X, "A2")
         return self._labels.probabilities(A2)
 
+    def confidence(self, X: Any) -> NDArray[Any]:
+        """Return how sure the network is of the answer for each row: shape (M,).
+
+        Y_k times all other (1 - Y_j), the probability that output k is 1 and no other is, as the outputs see
+        it. Unlike `predict_proba` it is low where no output speaks up ("none of these"), or two of them.
+        """
+        return self._labels.confidence(self._propagate(X, "A2"))
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the label of each row, or the indicator matrix (M, D_O) for multi-label."""
         A2 = self._propagate(X, "A2")
@@ -140,8 +148,11 @@ class FittedNetwork:
         return self._engine().measure(self.theta_, samples)
 
     # --- files ----------------------------------------------------------------------------------------
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted network to a model file (safetensors; see `thetanet.model_file`)."""
+    def save(self, path: str | PathLike[str], dtype: Any = None) -> None:
+        """Write the fitted network to a model file (safetensors; see `thetanet.model_file`).
+
+        `dtype="float16"` makes it half as large as float32 and rounds Theta; loaded, it is float32 again.
+        """
         self._must_be_fitted()
         names = getattr(self, "feature_names_in_", None)
         last = {name: values[-1] for name, values in self.history_.items() if values}
@@ -158,6 +169,7 @@ class FittedNetwork:
                     **{name: None if value != value else value for name, value in last.items()},
                 },
             ),
+            dtype,
         )
 
     @classmethod

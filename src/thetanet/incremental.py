@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from thetanet.passes import pass_over
 from thetanet.theta import Theta
 from thetanet.training import Record, start
 
+if TYPE_CHECKING:
+    from thetanet.deform import Deform
+
 
 class IncrementalNetwork(FittedNetwork):
     """The parameters of `ThetaNetClassifier`, which describes them, and `partial_fit`."""
@@ -32,6 +36,8 @@ class IncrementalNetwork(FittedNetwork):
         alpha: float | str = "auto",
         scaling: str = "auto",
         class_weight: Any = None,
+        deform: Deform | None = None,
+        teacher: Any = None,
         init: Theta | None = None,
         warm_start: bool = False,
         validation_fraction: float | None = None,
@@ -49,6 +55,8 @@ class IncrementalNetwork(FittedNetwork):
         self.alpha = alpha
         self.scaling = scaling
         self.class_weight = class_weight
+        self.deform = deform
+        self.teacher = teacher
         self.init = init
         self.warm_start = warm_start
         self.validation_fraction = validation_fraction
@@ -79,7 +87,7 @@ class IncrementalNetwork(FittedNetwork):
             scaling, rng = Scaling.of(X, self.scaling, weight), np.random.default_rng(self._seed())
         else:
             scaling, rng = ongoing[3], ongoing[4]
-        samples = Samples(X, targets, labels.D_O, scaling, weight)
+        samples = self._samples(X, targets, labels, scaling, weight)
         if ongoing is not None:
             theta, state, steps = ongoing[:3]
         elif fresh:
@@ -137,9 +145,22 @@ class IncrementalNetwork(FittedNetwork):
             return resolve(self.descent), ""
         lit = X.shape[1] if isinstance(X, np.ndarray) else X.nnz / max(1, X.shape[0])
         # Whoever sets the number of epochs means passes in mini-batches, and as many of them.
-        M = None if parts or self.epochs != "auto" else X.shape[0]
+        M = None if parts or self.epochs != "auto" or self.deform is not None else X.shape[0]
         name, why = choose(M, X.shape[1], int(self.hidden), lit, batch)
         return resolve(name), why
+
+    def _samples(self, X: Any, targets: Any, labels: Labels, scaling: Scaling, weight: Any) -> Samples:
+        """Return the training data: deformed anew in each epoch, labelled by a teacher, if asked for."""
+        ask = None if self.teacher is None else partial(_ask, self.teacher, labels)
+        if self.deform is None:
+            L = targets if ask is None else ask(X)
+            return Samples(X, L, labels.D_O, scaling, weight)
+        from thetanet.deform import DeformedSamples
+
+        if not isinstance(X, np.ndarray):
+            raise InputError("deform: X is sparse, but images are dense; give X.toarray(), or deform=None")
+        self.deform.shape_of(X)
+        return DeformedSamples(X, targets, labels.D_O, scaling, weight, self.deform, ask)
 
     def _start(self, labels: Labels, samples: Samples, rng: np.random.Generator, dtype: Any) -> Theta:
         """Return where descent starts: at random, at `init`, or at the last Theta."""
@@ -170,6 +191,16 @@ class IncrementalNetwork(FittedNetwork):
             check_number("validation_fraction", self.validation_fraction, least=0, most=0.9)
         if self.epochs != "auto":
             check_number("epochs", self.epochs, least=1, whole=True)
+        if self.deform is not None:
+            from thetanet.deform import Deform
+
+            if not isinstance(self.deform, Deform):
+                raise InputError(f"deform={self.deform!r}: must be a Deform(...) or None")
+            if is_whole_pass(resolve(self.descent)):
+                raise InputError(
+                    f"deform with descent={self.descent!r}: new images in each step need a mini-batch rule, "
+                    "e.g. 'adam'"
+                )
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int):
@@ -191,3 +222,20 @@ class IncrementalNetwork(FittedNetwork):
         wide = np.float64 in (theta.dtype, samples.X.dtype)
         self.theta_ = samples.scaling.fold(theta, np.float64 if wide else np.float32)
         self._scaling_kind = samples.scaling.kind
+
+
+def _ask(teacher: Any, labels: Labels, X: Any) -> Any:
+    """Return a teacher's targets (M, D_O) for the rows of X."""
+    classes = getattr(teacher, "classes_", None)
+    if classes is not None and not np.array_equal(classes, labels.classes):
+        raise InputError(
+            f"teacher knows the classes {np.asarray(classes).tolist()}, but y has "
+            f"{labels.classes.tolist()}: they must agree"
+        )
+    L = np.asarray(teacher.outputs(X) if hasattr(teacher, "outputs") else teacher(X))
+    if L.shape != (X.shape[0], labels.D_O) or not ((L >= 0) & (L <= 1)).all():
+        raise InputError(
+            f"teacher gave an array of shape {L.shape}: must be ({X.shape[0]}, {labels.D_O}), the outputs "
+            "for each row, in [0, 1]"
+        )
+    return L

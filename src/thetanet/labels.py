@@ -167,6 +167,14 @@ class Labels:
         shares = np.exp(logs - logs.max(axis=1, keepdims=True))
         return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
+    def confidence(self, A2: NDArray[Any]) -> NDArray[Any]:
+        """Return the probability, outputs taken as independent, that an answer is right and no other is."""
+        if self.multilabel or self.binary:
+            return np.asarray(np.exp(_log_sigma(np.abs(A2)).sum(axis=1)))
+        best = A2.max(axis=1)
+        others = _log_sigma(-A2).sum(axis=1) - _log_sigma(-best)
+        return np.asarray(np.exp(_log_sigma(best) + others))
+
     def decide(self, A2: NDArray[Any]) -> NDArray[Any]:
         """Return the label of each sample, or the indicator matrix for multi-label."""
         if self.multilabel:

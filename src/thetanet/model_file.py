@@ -124,6 +124,15 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     raise ModelFileError(f"{str(path)!r}: {found}")
 
 
+def is_model(path: str | os.PathLike[str]) -> bool:
+    """Say whether a file looks like a model, from its first bytes."""
+    try:
+        with open(path, "rb") as stream:
+            return f'"format":"{_FORMAT}"'.encode() in stream.read(200)
+    except (OSError, ValueError):
+        return False
+
+
 def read_model(stream: io.BufferedIOBase) -> Model:
     """Read a model from a seekable binary stream that holds nothing else."""
     size = stream.seek(0, os.SEEK_END)

@@ -71,7 +71,7 @@ def mini_batches(
             done = snapshot.measures if snapshot is not None and epoch == snapshot.epoch else None
             measures = pass_over(
                 stepper, samples, batch, rng, coefficients, progress, done,
-                pause=partial(save, epoch, before), left=partial(keeper.left, first),
+                pause=partial(save, epoch, before), left=partial(keeper.left, first), when=epoch / epochs,
             )  # fmt: skip
             measure = Measure.of(measures)
             healthy = bool(np.isfinite(measure.error))
@@ -94,6 +94,7 @@ def pass_over(
     done: Any = None,
     pause: Callable[[Any], None] | None = None,
     left: Callable[[int], int | None] | None = None,
+    when: float = 0.0,
 ) -> Any:
     """Take one step for each mini-batch of the shuffled samples, in stretches of about 0.2 s.
 
@@ -105,6 +106,8 @@ def pass_over(
         Called after each stretch with the measures so far. Not after the last one.
     left : callable
         Says, for a number of steps, after how many more to pause (None: any number).
+    when : float
+        The share of the training that is over, for samples that change with it.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def pass_over(
     taken, total = len(measures[0]), len(coefficients)
     begins = 0  # steps before this chunk
     stretch = _stretches.get(stepper, 1)  # steps; grows to what fits into the time
-    for chunk in samples.chunks(rng):
+    for chunk in samples.chunks(rng, when):
         order = rng.permutation(chunk.M)
         ends = begins + -(-chunk.M // batch)
         while taken < ends:

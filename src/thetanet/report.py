@@ -17,8 +17,10 @@ from thetanet.fitted import FittedNetwork
 class Evaluation:
     """Figures of a network on labelled data.
 
-    `error` is E per sample. `confusion` (rows true, columns predicted) and `worst` (the mistakes made with
-    the highest confidence) are None and empty for multi-label.
+    `error` is E per sample. `confusion` (rows true, columns predicted), `worst` (the mistakes made with the
+    highest probability), `calibration_error` (the expected calibration error of `predict_proba`, 15 bins;
+    Guo et al. 2017) are None and empty for multi-label. `answered` and `accuracy_answered` are about the
+    samples whose confidence is not below `reject_below`.
     """
 
     samples: int
@@ -28,14 +30,20 @@ class Evaluation:
     labels: list[Any]
     confusion: list[list[int]] | None
     worst: list[dict[str, Any]]
+    calibration_error: float | None = None
+    reject_below: float = 0.0
+    answered: int = 0
+    accuracy_answered: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as a dict of JSON types."""
         return asdict(self)
 
 
-def evaluation(net: FittedNetwork, X: Any, y: Any, worst: int = 10) -> Evaluation:
+def evaluation(net: FittedNetwork, X: Any, y: Any, worst: int = 10, reject_below: float = 0.0) -> Evaluation:
     """Measure a fitted network on labelled data.
+
+    With `reject_below`, no answer is given where `net.confidence` is lower.
 
     Raises
     ------
@@ -51,8 +59,10 @@ def evaluation(net: FittedNetwork, X: Any, y: Any, worst: int = 10) -> Evaluatio
     y = np.asarray(y)
     wrong = (predicted != y).reshape(len(y), -1).any(axis=1)
     labels = net.classes_.tolist()
-    confusion, mistakes = None, []
+    confusion, mistakes, calibration = None, [], None
+    answered = net.confidence(X) >= reject_below
     if y.ndim == 1:
+        calibration = calibration_error(net.predict_proba(X).max(axis=1), ~wrong)
         pairs = np.searchsorted(net.classes_, y) * len(labels) + np.searchsorted(net.classes_, predicted)
         confusion = np.bincount(pairs, minlength=len(labels) ** 2).reshape(-1, len(labels)).tolist()
         rows = np.flatnonzero(wrong)
@@ -76,11 +86,22 @@ def evaluation(net: FittedNetwork, X: Any, y: Any, worst: int = 10) -> Evaluatio
         labels=labels,
         confusion=confusion,
         worst=mistakes,
+        calibration_error=calibration,
+        reject_below=reject_below,
+        answered=int(answered.sum()),
+        accuracy_answered=float(1 - wrong[answered].mean()) if answered.any() else None,
     )
 
 
+def calibration_error(probability: Any, right: Any, bins: int = 15) -> float:
+    """Return the expected calibration error: in bins, how far probability and share of right differ."""
+    place = np.minimum((np.asarray(probability) * bins).astype(int), bins - 1)
+    distance = np.bincount(place, weights=probability) - np.bincount(place, weights=right)
+    return float(np.abs(distance).sum() / len(place))
+
+
 def draw_pictures(net: FittedNetwork, dataset: Dataset, folder: Path) -> list[Path]:
-    """Draw the learning curve, the hidden units (if inputs are square images), and the confusion matrix."""
+    """Draw the learning curve, hidden units (of square images), deformed samples, the confusion matrix."""
     from thetanet import plots
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,10 +109,43 @@ def draw_pictures(net: FittedNetwork, dataset: Dataset, folder: Path) -> list[Pa
     side = int(np.sqrt(net.theta_.D_I))
     if side > 1 and side * side == net.theta_.D_I:
         drawn["hidden-units.png"] = plots.plot_hidden_units(net.theta_, shape=(side, side))
+    deform = getattr(net, "deform", None)
+    if deform is not None:
+        shape = deform.shape_of(dataset.X)
+        drawn["deformed.png"] = plots.plot_images(
+            np.vstack([dataset.X[:10], *(deform(dataset.X[:10], seed=seed) for seed in range(9))]),
+            shape, columns=10, title="The first images, and as training sees them at first",
+        )  # fmt: skip
     if dataset.X_test is not None:
         found = evaluation(net, dataset.X_test, dataset.y_test)
         if found.confusion is not None:
             drawn["confusion.png"] = plots.plot_confusion(np.array(found.confusion), found.labels)
+    for name, axes in drawn.items():
+        axes.figure.savefig(folder / name)
+    return [folder / name for name in drawn]
+
+
+def draw_answers(net: FittedNetwork, X: Any, y: Any, folder: Path) -> list[Path]:
+    """Draw the confusion matrix, the reliability of the answers, and (of square images) the mistakes."""
+    from thetanet import plots
+
+    folder.mkdir(parents=True, exist_ok=True)
+    found = evaluation(net, X, y, worst=len(X))
+    if found.confusion is None:
+        raise InputError("pictures of the answers: are of one label a sample, not of multi-label data")
+    drawn = {"confusion.png": plots.plot_confusion(np.array(found.confusion), found.labels)}
+    probability, right = net.predict_proba(X).max(axis=1), net.predict(X) == np.asarray(y)
+    drawn["reliability.png"] = plots.plot_reliability(probability, right)
+    side = int(np.sqrt(X.shape[1]))
+    if found.worst and side * side == X.shape[1]:
+        some = found.worst[:200]
+        drawn["mistakes.png"] = plots.plot_images(
+            X[[mistake["row"] for mistake in some]],
+            (side, side),
+            [f"{mistake['true']}, not {mistake['predicted']}" for mistake in some],
+            columns=12,
+            title=f"{found.mistakes:,} of {found.samples:,} wrong, the surest first",
+        )
     for name, axes in drawn.items():
         axes.figure.savefig(folder / name)
     return [folder / name for name in drawn]

@@ -23,6 +23,7 @@ from thetanet.stopping import Best
 from thetanet.training import Record, train
 
 _EPOCHS = 7, 80  # the least and the largest number of epochs="auto"; 7 are enough for MNIST
+_MORE = 6  # times as many with deformed images
 _ALPHA, _SMALL = 0.5, (100, 10_000)  # alpha="auto", and the numbers of samples that it is good for
 
 
@@ -86,7 +87,7 @@ class TrainableNetwork(IncrementalNetwork):
             held_out = None
         targets = labels.targets(y)
         weight = labels.class_weights(self.class_weight, targets, weight)
-        samples = Samples(X, targets, labels.D_O, Scaling.of(X, self.scaling, weight), weight)
+        samples = self._samples(X, targets, labels, Scaling.of(X, self.scaling, weight), weight)
         validation = None
         if held_out is not None:
             validation = Samples(
@@ -118,7 +119,11 @@ class TrainableNetwork(IncrementalNetwork):
             checked = self._inputs(X, y=L, reset=True)
             labels, targets = Labels.of_targets(L, classes)
             weight = as_weights(sample_weight, checked.shape[0])
-            samples = Samples(checked, targets, labels.D_O, Scaling.of(checked, self.scaling, weight), weight)
+            if self.teacher is not None:
+                raise InputError("teacher: fit_targets has its targets in L; use fit, or teacher=None")
+            samples = self._samples(
+                checked, targets, labels, Scaling.of(checked, self.scaling, weight), weight
+            )
             validation = None
             if X_val is not None:
                 held = self._inputs(X_val, y=L_val)
@@ -236,4 +241,5 @@ class TrainableNetwork(IncrementalNetwork):
             return int(self.epochs)
         # The more steps an epoch has, the fewer epochs are needed (measured, see DECISIONS.md).
         steps = -(-M // batch)
-        return int(np.clip(450 / steps**0.66, *_EPOCHS))
+        more = 1 if self.deform is None else _MORE  # images that are always new are never learnt by heart
+        return more * int(np.clip(450 / steps**0.66, *_EPOCHS))

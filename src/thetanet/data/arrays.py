@@ -62,8 +62,11 @@ class Samples:
         """Sum of the sample weights (M if there are none); descent methods divide by it."""
         return float(self.M) if self.weight is None else float(self.weight.sum())
 
-    def chunks(self, rng: np.random.Generator | None = None) -> Iterator[Samples]:
-        """Yield the samples in pieces that fit into memory: here, one piece. `rng` would shuffle pieces."""
+    def chunks(self, rng: np.random.Generator | None = None, when: float = 0.0) -> Iterator[Samples]:
+        """Yield the samples in pieces that fit into memory: here, one piece.
+
+        `rng` would shuffle pieces; `when` is the share of the training that is over, for samples that change.
+        """
         yield self
 
     def take(self, rows: Any) -> Samples:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.idx import read_idx_directory
-from thetanet.data.mnist import load_mnist
+from thetanet.data.idx import read_idx_test, read_idx_training
+from thetanet.data.mnist import load_mnist_test, load_mnist_training
 from thetanet.errors import DataFileError
 
 _NAMES = ("x", "y", "x_train", "y_train", "x_test", "y_test")
@@ -19,13 +22,30 @@ _NAMES = ("x", "y", "x_train", "y_train", "x_test", "y_test")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training and (perhaps) test data. Rows of X are samples; `name` says where they are from."""
+    """Training and (perhaps) test data. Rows of X are samples; `name` says where they are from.
+
+    Test data is read when it is first asked for, so that training cannot see it.
+    """
 
     name: str
     X: NDArray[Any]
     y: NDArray[Any]
-    X_test: NDArray[Any] | None
-    y_test: NDArray[Any] | None
+    read_test: Callable[[], tuple[NDArray[Any], NDArray[Any]] | None] = lambda: None
+
+    @cached_property
+    def test(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Test samples and labels; None if there are none."""
+        return self.read_test()
+
+    @property
+    def X_test(self) -> NDArray[Any] | None:
+        """Test samples."""
+        return None if self.test is None else self.test[0]
+
+    @property
+    def y_test(self) -> NDArray[Any] | None:
+        """Their labels."""
+        return None if self.test is None else self.test[1]
 
 
 def load_data(path: str | PathLike[str] | None = None) -> Dataset:
@@ -41,56 +61,71 @@ def load_data(path: str | PathLike[str] | None = None) -> Dataset:
         If nothing is there, or it cannot be read.
     """
     if path is None:
-        return Dataset("MNIST", *load_mnist())
+        return Dataset("MNIST", *load_mnist_training(), load_mnist_test)
     where = Path(path)
     if where.is_dir():
-        arrays = sorted(where.glob("*.npy"))
+        arrays: dict[str, Callable[[], Any]] = {
+            file.stem: partial(_read_npy, file) for file in sorted(where.glob("*.npy"))
+        }
         if arrays:
-            return Dataset(str(path), *_choose(where, _read_npy(where, arrays)))
-        return Dataset(str(path), *read_idx_directory(where))
+            return _choose(where, arrays)
+        X, y = read_idx_training(where)
+        return Dataset(str(path), X, y, partial(read_idx_test, where, X.shape[1]))
     if not where.exists():
         raise DataFileError(f"{path}: there is no such file or folder; give an .npz file or a folder")
     if where.suffix != ".npz":
         raise DataFileError(f"{path}: the name must end in .npz, or be a folder of IDX or .npy files")
-    return Dataset(str(path), *_choose(where, _read_npz(where)))
+    return _choose(where, _members(where))
 
 
-def _read_npz(path: Path) -> dict[str, Any]:
+def _members(path: Path) -> dict[str, Callable[[], Any]]:
+    """Return the arrays of an .npz file by name, each yet to be read."""
+    with _as_data_file_error(path, ".npz", "numpy.savez"), path.open("rb") as raw:
+        names = np.load(raw, allow_pickle=False).files
+
+    def read(name: str) -> Any:
+        with (
+            _as_data_file_error(path, ".npz", "numpy.savez"),
+            path.open("rb") as raw,
+            np.load(raw, allow_pickle=False) as file,
+        ):
+            return file[name]
+
+    return {name: partial(read, name) for name in names}
+
+
+def _read_npy(file: Path) -> Any:
+    with _as_data_file_error(file, ".npy", "numpy.save"):
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+
+
+@contextmanager
+def _as_data_file_error(path: Path, kind: str, writer: str) -> Iterator[None]:
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name.lower() in _NAMES}
+        yield
     except Exception as problem:  # zipfile, zlib, struct, tokenize, ...: NumPy lets each of them through
-        raise DataFileError(
-            f"{path}: cannot be read as .npz ({problem}); write it with numpy.savez"
-        ) from problem
+        message = f"{path}: cannot be read as {kind} ({problem}); write it with {writer}"
+        raise DataFileError(message) from problem
 
 
-def _read_npy(folder: Path, files: list[Path]) -> dict[str, Any]:
-    found = {}
-    for file in files:
-        if file.stem.lower() in _NAMES:
-            try:
-                found[file.stem] = np.load(file, mmap_mode="r", allow_pickle=False)
-            except Exception as problem:
-                message = f"{file}: cannot be read as .npy ({problem}); write it with numpy.save"
-                raise DataFileError(message) from problem
-    return found
-
-
-def _choose(path: Path, arrays: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
-    found = {name.lower(): array for name, array in arrays.items()}
+def _choose(path: Path, arrays: dict[str, Callable[[], Any]]) -> Dataset:
+    found = {name.lower(): read for name, read in arrays.items() if name.lower() in _NAMES}
     X, y = found.get("x_train", found.get("x")), found.get("y_train", found.get("y"))
     if X is None or y is None:
         raise DataFileError(f"{path}: holds {sorted(arrays)}; it needs X and y, or X_train and y_train")
     X_test, y_test = found.get("x_test"), found.get("y_test")
     if (X_test is None) != (y_test is None):
         raise DataFileError(f"{path}: holds only one of X_test and y_test; give both or neither")
-    return _rows(path, X, y), y, None if X_test is None else _rows(path, X_test, y_test), y_test
+
+    def test() -> tuple[Any, Any] | None:
+        return None if X_test is None or y_test is None else _rows(path, X_test(), y_test())
+
+    return Dataset(str(path), *_rows(path, X(), y()), test)
 
 
-def _rows(path: Path, X: Any, y: Any) -> Any:
+def _rows(path: Path, X: Any, y: Any) -> tuple[Any, Any]:
     if X.ndim < 2 or len(X) != len(y) or len(X) == 0:
         raise DataFileError(
             f"{path}: X has shape {X.shape} and y {y.shape}; X needs one row and y one label for each sample"
         )
-    return X.reshape(len(X), -1)
+    return X.reshape(len(X), -1), y

@@ -269,21 +269,31 @@ def read_idx_directory(
     DataFileError
         If a file is missing or malformed, or if images and labels do not fit each other.
     """
+    train = read_idx_training(folder)
+    test = read_idx_test(folder, train[0].shape[1])
+    return (*train, None, None) if test is None else (*train, *test)
+
+
+def read_idx_training(folder: str | os.PathLike[str]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """Read the training files of a folder alone; `read_idx_directory` describes them."""
     train = _pair(Path(folder), "train")
     if train is None:
         raise DataFileError(
             f"{folder}: no train-images-idx3-ubyte and no train-labels-idx1-ubyte (.gz or not) here; "
             "give the folder that holds them"
         )
+    return train
+
+
+def read_idx_test(folder: str | os.PathLike[str], D_I: int) -> tuple[NDArray[np.uint8], NDArray[Any]] | None:
+    """Read the test files of a folder alone; None if there are none. Training images have D_I pixels."""
     test = _pair(Path(folder), "t10k")
-    if test is None:
-        return *train, None, None
-    if train[0].shape[1] != test[0].shape[1]:
+    if test is not None and test[0].shape[1] != D_I:
         raise DataFileError(
-            f"{folder}: training images have {train[0].shape[1]} pixels, test images {test[0].shape[1]}; "
+            f"{folder}: training images have {D_I} pixels, test images {test[0].shape[1]}; "
             "the files are of different data sets, replace one pair"
         )
-    return *train, *test
+    return test
 
 
 def _pair(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[Any]] | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.idx import read_idx_directory
+from thetanet.data.idx import read_idx_test, read_idx_training
 from thetanet.errors import DataFileError
 
 
@@ -33,8 +35,23 @@ def load_mnist() -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8
     DataFileError
         If the installation lacks the files or they are damaged.
     """
-    with resources.as_file(resources.files("thetanet.data") / "mnist") as folder:
-        X_train, y_train, X_test, y_test = read_idx_directory(folder)
-    if X_test is None or y_test is None:
-        raise DataFileError(f"{folder}: the test files of MNIST are missing; install thetanet again")
-    return X_train, y_train, X_test, y_test
+    return *load_mnist_training(), *load_mnist_test()
+
+
+def load_mnist_training() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the training images and labels alone, as `load_mnist` does; the test files stay unread."""
+    with _folder() as folder:
+        return read_idx_training(folder)
+
+
+def load_mnist_test() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the test images and labels alone, as `load_mnist` does."""
+    with _folder() as folder:
+        test = read_idx_test(folder, 784)
+        if test is None:
+            raise DataFileError(f"{folder}: the test files of MNIST are missing; install thetanet again")
+        return test
+
+
+def _folder() -> AbstractContextManager[Path]:
+    return resources.as_file(resources.files("thetanet.data") / "mnist")

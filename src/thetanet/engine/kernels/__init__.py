@@ -22,7 +22,7 @@ from typing import Any
 from numba import carray, types
 from numba.extending import get_cython_function_address, register_jitable
 
-from thetanet.engine.kernels import loops, zeros
+from thetanet.engine.kernels import loops, warping, zeros
 from thetanet.engine.kernels.caching import cached, cached_callback
 from thetanet.engine.kernels.instructions import BYTES, VECTORS, shifted
 from thetanet.engine.kernels.loops import FEW
@@ -30,7 +30,7 @@ from thetanet.engine.kernels.products import QUICKER_THAN_BLAS
 
 __all__ = [
     "BYTES", "COEFFICIENTS", "FEW", "QUICKER_THAN_BLAS", "VECTORS",
-    "compress", "gemm_address", "row_update", "share_out", "steps",
+    "compress", "gemm_address", "row_update", "share_out", "steps", "warp",
 ]  # fmt: skip
 
 COEFFICIENTS = 10  # the most numbers that a rule may change from step to step
@@ -39,6 +39,7 @@ _SOURCES = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
 ).hexdigest()
 _steps, _compress, _share_out = loops.steps, zeros.compress, zeros.share_out
+_warp = warping.warp
 
 
 @cache
@@ -48,7 +49,7 @@ def gemm_address(dtype: str) -> int:
     return int(get_cython_function_address("scipy.linalg.cython_blas", name))
 
 
-def _cached(fingerprint: str) -> tuple[Any, Any, Any]:
+def _cached(fingerprint: str) -> tuple[Any, ...]:
     @cached
     def steps(*arguments):
         fingerprint  # noqa: B018
@@ -64,10 +65,15 @@ def _cached(fingerprint: str) -> tuple[Any, Any, Any]:
         fingerprint  # noqa: B018
         return _share_out(*arguments)
 
-    return steps, compress, share_out
+    @cached
+    def warp(*arguments):
+        fingerprint  # noqa: B018
+        return _warp(*arguments)
+
+    return steps, compress, share_out, warp
 
 
-steps, compress, share_out = _cached(_SOURCES)
+steps, compress, share_out, warp = _cached(_SOURCES)
 
 
 @cache

@@ -1,13 +1,7 @@
-"""Drawings of a network: its learning curve, its hidden units, its confusion matrix.
-
-Every function draws on the axes it is given, or on a new figure of its own. That figure knows
-nothing of windows or of pyplot's state, so the functions work on servers, in threads, in
-notebooks: `axes.figure` shows itself there, and `save_figure(axes, path)` writes it to a file.
-"""
+"""Drawings of a network: its learning curve, its hidden units, its confusion matrix."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from math import ceil, isqrt
 from typing import Any
@@ -15,13 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thetanet.errors import InputError, MissingExtraError
+from thetanet.errors import InputError
+from thetanet.plots.axes import FAINT, INK, TITLE, Axes, axes_of
 from thetanet.theta import Theta
 
-Axes = Any  # matplotlib.axes.Axes, named only where matplotlib is imported
-
 _ERROR, _SHARE = "#1f5a92", "#c4511d"  # blue for E, rust for the share of errors
-_INK, _FAINT = "#2b2b2b", "#d9d9d9"
 
 
 def plot_learning_curve(history: Mapping[str, Sequence[float] | None], ax: Axes = None) -> Axes:
@@ -49,7 +41,7 @@ def plot_learning_curve(history: Mapping[str, Sequence[float] | None], ax: Axes 
     """
     curves = _curves(history)
     epochs = curves.pop("epoch")
-    ax = _axes(ax, (7.2, 4.2))
+    ax = axes_of(ax, (7.2, 4.2))
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     marker = "o" if epochs.size <= 20 else None
@@ -70,11 +62,11 @@ def plot_learning_curve(history: Mapping[str, Sequence[float] | None], ax: Axes 
             label=("share of errors" if share else "E per sample")
             + (", validation" if held_out else ", training"),
         )
-    ax.set_title("Learning curve", **_TITLE)
+    ax.set_title("Learning curve", **TITLE)
     ax.set_xlabel("epoch")
     ax.set_ylabel("E per sample", color=_ERROR)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    ax.grid(axis="y", color=_FAINT, linewidth=0.6)
+    ax.grid(axis="y", color=FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
     _from_zero(ax)
     for side, axes, color in (("left", ax, _ERROR), ("right", right, _SHARE)):
@@ -151,7 +143,7 @@ def plot_hidden_units(
     mosaic = _mosaic(np.asarray(theta.W1, dtype=np.float64)[:, chosen], rows, width, columns)
     lines = ceil(chosen.size / columns)
     wide = min(10.0, max(4.4, 0.75 * columns))
-    ax = _axes(ax, (wide, min(12.0, wide * (lines * rows) / (columns * width)) + 0.65))
+    ax = axes_of(ax, (wide, min(12.0, wide * (lines * rows) / (columns * width)) + 0.65))
     from matplotlib import colormaps
 
     # Over: the gaps. Bad: the rest of the last line.
@@ -159,8 +151,8 @@ def plot_hidden_units(
     # Mixing colours, not weights, keeps the gaps grey where the figure has fewer pixels than the image.
     ax.imshow(mosaic, cmap=colours, vmin=-1, vmax=1, interpolation="antialiased", interpolation_stage="rgba")
     count = "all" if units is None else f"{chosen.size} of"
-    ax.set_title(f"Weights into {count} {theta.D_H} hidden units", **_TITLE)
-    ax.set_xlabel("blue negative, red positive, each unit by its largest weight", fontsize=9, color=_INK)
+    ax.set_title(f"Weights into {count} {theta.D_H} hidden units", **TITLE)
+    ax.set_xlabel("blue negative, red positive, each unit by its largest weight", fontsize=9, color=INK)
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
@@ -200,14 +192,14 @@ def plot_confusion(matrix: npt.ArrayLike, labels: Sequence[Any], ax: Axes = None
     if len(labels) != counts.shape[0]:
         raise InputError(f"labels has {len(labels)} names for a matrix of {counts.shape[0]} classes")
     side = min(12.0, 2.2 + 0.45 * counts.shape[0])
-    ax = _axes(ax, (side, side))
+    ax = axes_of(ax, (side, side))
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     places = np.arange(counts.shape[0])
     names = [str(label) for label in labels]
     ax.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
     if places.size <= 30:  # beyond that the numbers would be too small to read
         for i, j in zip(*np.nonzero(counts), strict=True):
-            color = "white" if np.sqrt(share[i, j]) > 0.55 else _INK
+            color = "white" if np.sqrt(share[i, j]) > 0.55 else INK
             weight = "bold" if i == j else "normal"
             text = f"{counts[i, j]:g}" if counts[i, j] < 1e5 else f"{counts[i, j]:.1e}"
             ax.text(j, i, text, ha="center", va="center", color=color, fontsize=8.5, weight=weight)
@@ -224,40 +216,9 @@ def plot_confusion(matrix: npt.ArrayLike, labels: Sequence[Any], ax: Axes = None
     total = float(counts.sum())
     wrong = total - float(np.trace(counts))
     ax.set_title(
-        f"{wrong:,.0f} of {total:,.0f} wrong ({wrong / total:.2%})" if total else "no samples", **_TITLE
+        f"{wrong:,.0f} of {total:,.0f} wrong ({wrong / total:.2%})" if total else "no samples", **TITLE
     )
     return ax
-
-
-def save_figure(axes: Axes, path: str | os.PathLike[str], dpi: float = 150) -> None:
-    """Write the figure of `axes` to a file; the path's ending (.png, .svg, .pdf) says in which format.
-
-    Raises
-    ------
-    InputError
-        If the format is unknown or the file cannot be written.
-    """
-    try:
-        axes.figure.savefig(path, dpi=dpi, facecolor="white")
-    except (ValueError, OSError) as error:
-        raise InputError(f"{os.fspath(path)}: the figure cannot be written there: {error}") from error
-
-
-_TITLE: dict[str, Any] = {"fontsize": 12, "loc": "left", "pad": 10, "color": _INK}
-
-
-def _axes(ax: Axes, size: tuple[float, float]) -> Axes:
-    """Return `ax`, or the axes of a new figure that belongs to no window."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("plots", "plot") from error
-    if ax is not None:
-        return ax
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure.add_subplot()
 
 
 def _curves(history: Mapping[str, Sequence[float] | None]) -> dict[str, npt.NDArray[np.float64]]:

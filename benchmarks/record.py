@@ -1,0 +1,116 @@
+"""The record: the most accurate networks of this form on MNIST, and the model in the package.
+
+`python benchmarks/record.py [PART...]`, parts: choose singles wide committee students measure. Trained models go
+to build/record, one that is there already is not trained again. All that is chosen is chosen by `choose`, on the
+last 10,000 training images; `measure`, the last part, reads the test images, once, and writes docs/record.md.
+"""
+
+import dataclasses
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from thetanet import Adam, Averaged, Deform, ThetaNetClassifier, recipe
+from thetanet.committee import merge_models
+from thetanet.data.mnist import load_mnist_training
+from thetanet.model_file import load_model, save_model
+
+ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "build" / "record"
+RESULTS = Path(__file__).parent / "results" / "record.json"
+PACKAGE = ROOT / "src" / "thetanet" / "pretrained" / "mnist.safetensors"
+SEEDS = (0, 1, 2)
+
+SINGLE = recipe("record") | {"hidden": 800}
+WIDE = recipe("record")
+STUDENT = recipe("record") | {"hidden": 800}
+SHIPPED = STUDENT | {"hidden": 1850}
+
+# One training for each line, on the first 50,000 images, measured on the other 10,000: what was tried.
+CHOICES = {}
+
+
+def train(name, settings, seed, teacher=None, part=slice(None), **validation):
+    """Train one network, or find it where an earlier call has left it."""
+    path = MODELS / f"{name}.safetensors"
+    if not path.exists():
+        X, y = load_mnist_training()
+        net = ThetaNetClassifier(**settings, random_state=seed, teacher=teacher)
+        began = time.time()
+        for record in net.iter_fit(X[part], y[part], checkpoint=MODELS / f"{name}-checkpoints", resume=True):
+            if record.epoch % 10 == 0:
+                print(
+                    f"{name}: epoch {record.epoch}, E {record.error:.4f}, {time.time() - began:.0f} s",
+                    flush=True,
+                )
+        net.save(path)
+        note(
+            name,
+            seconds=round(net.history_["seconds"][-1]),
+            settings=repr(settings),
+            errors=net.history_["error"],
+        )
+    return path
+
+
+def note(name, **figures):
+    """Add figures to the results."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results.setdefault(name, {}).update(figures)
+    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+
+
+def choose():
+    X, y = load_mnist_training()
+    fit, held = slice(0, 50_000), slice(50_000, None)
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name, settings in CHOICES.items():
+        if f"choice: {name}" in results:
+            continue
+        net = ThetaNetClassifier(**settings, random_state=0)
+        net.fit(X[fit], y[fit], X_val=X[held], y_val=y[held])
+        wrong, E = (1 - np.array(net.history_["val_accuracy"])) * 100, net.history_["val_error"]
+        print(f"{name}: {wrong[-1]:.2f}% of the last 10,000 training images wrong, E {E[-1]:.4f}", flush=True)
+        note(
+            f"choice: {name}", settings=repr(settings), val_errors=[round(w, 2) for w in wrong.tolist()],
+            val_E=[round(e, 4) for e in E], seconds=round(net.history_["seconds"][-1]),
+        )  # fmt: skip
+
+
+def singles():
+    return [train(f"single-{seed}", SINGLE, seed) for seed in SEEDS]
+
+
+def wide():
+    return [train(f"wide-{seed}", WIDE, seed) for seed in SEEDS]
+
+
+def committee():
+    path = MODELS / "committee.safetensors"
+    if not path.exists():
+        save_model(path, merge_models([load_model(member) for member in [*singles(), *wide()]]))
+    return path
+
+
+def students():
+    teacher = ThetaNetClassifier.load(committee())
+    train("student", STUDENT, 0, teacher)
+    path = train("shipped", SHIPPED, 0, teacher)
+    save_model(PACKAGE, dataclasses.replace(load_model(path), input_shape=(28, 28)), "float16")
+
+
+def measure():
+    import record_report
+
+    record_report.write(MODELS, RESULTS, PACKAGE, machine=f"{os.cpu_count()} cores, {platform.machine()}")
+
+
+if __name__ == "__main__":
+    MODELS.mkdir(parents=True, exist_ok=True)
+    for part in sys.argv[1:] or ["choose", "singles", "wide", "committee", "students", "measure"]:
+        globals()[part]()

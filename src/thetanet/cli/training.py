@@ -1,0 +1,181 @@
+"""Commands that make models: train, merge."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from thetanet.cli.shared import DataOption, JsonOption, app, out
+from thetanet.descent import METHODS, resolve
+from thetanet.errors import DivergedError, InputError
+from thetanet.recipes import RECIPES
+
+Method = StrEnum("Method", ["auto", *METHODS])  # type: ignore[misc]
+Recipe = StrEnum("Recipe", list(RECIPES))  # type: ignore[misc]
+
+
+@app.command()
+def train(
+    data: DataOption = None,
+    recipe: Annotated[
+        Recipe | None, typer.Option(help="Named settings, which the other options change [quick]")
+    ] = None,
+    hidden: Annotated[int | None, typer.Option(help="Hidden units, D_H [300]")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the data [chosen by its size]")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Samples in a mini-batch [128]")] = None,
+    descent: Annotated[Method | None, typer.Option(help="Descent method [auto]")] = None,
+    rate: Annotated[float | None, typer.Option(help="Peak rate of descent [the method's own]")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="L2 penalty on weights [by the size of the data]")
+    ] = None,
+    deform: Annotated[
+        bool | None, typer.Option("--deform/--no-deform", help="Deform images anew in each epoch [no]")
+    ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="A model whose outputs to learn instead of the labels")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same network")] = 0,
+    to: Annotated[Path, typer.Option("--out", help="Where to write the model")] = Path("model.safetensors"),
+    float16: Annotated[
+        bool, typer.Option("--float16", help="Write a file half as large, rounded to 16 bits")
+    ] = False,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(help="Folder for pictures: learning curve, hidden units, confusion, deformed samples"),
+    ] = None,
+    validation: Annotated[
+        float | None, typer.Option(help="Share of the samples to hold out and measure after each epoch")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a better validation; keep the best")
+    ] = None,
+    class_weight: Annotated[str | None, typer.Option(help="'balanced': every class weighs the same")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints: where the training stands")
+    ] = None,
+    every: Annotated[int | None, typer.Option(help="Steps between checkpoints [about half a minute]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what was chosen for this data, and why")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network and write it to a file."""
+    from thetanet.checkpoints import Checkpoints
+    from thetanet.data.files import load_data
+    from thetanet.progress import TrainingProgress
+    from thetanet.report import evaluation
+    from thetanet.trainable import TrainableNetwork
+
+    if not to.absolute().parent.is_dir():
+        raise InputError(f"--out {to}: the folder does not exist; make it first")
+    if checkpoint is None and (resume or every is not None):
+        raise InputError("--resume and --every need --checkpoint FOLDER")
+    settings = _settings(
+        recipe, deform, descent, rate, hidden=hidden, epochs=epochs, batch=batch, alpha=alpha
+    )
+    net = TrainableNetwork(
+        **settings, random_state=seed, validation_fraction=validation, patience=patience,
+        class_weight=class_weight, teacher=None if teacher is None else TrainableNetwork.load(teacher),
+    )  # fmt: skip
+    checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every)
+    dataset = load_data(data)
+    M, D_I = dataset.X.shape
+    if not as_json:
+        shown = net.method_for(dataset.X, min(net.batch, M))[0]
+        how = "" if net.deform is None else "; deformed images"
+        out.print(f"{dataset.name}: {M:,} samples of {D_I} inputs; {net.hidden} hidden units; {shown}{how}")
+    stopped = False
+    with TrainingProgress(
+        None if net.epochs == "auto" else int(net.epochs), Console(stderr=as_json)
+    ) as display:
+        records = net.iter_fit(
+            dataset.X, dataset.y, checkpoint=checkpoints, resume=resume, progress=display.advance
+        )
+        try:
+            for record in records:
+                display.epoch(record)
+        except KeyboardInterrupt:  # the network keeps what it has learnt
+            stopped = True
+        except DivergedError as problem:
+            net.save(to)
+            raise InputError(f"{problem}, which was written to {to}") from None
+    net.save(to, "float16" if float16 else None)
+    seconds = net.history_["seconds"][-1] if net.history_["seconds"] else None
+    report: dict[str, Any] = {
+        "data": dataset.name, "M": M, "D_I": D_I, "D_H": net.hidden, "D_O": net.theta_.D_O,
+        "descent": repr(net.method_), "explanation": net.explanation_,
+        "seed": seed, "stopped": stopped, "seconds": seconds,
+        "history": net.history_, "model": str(to), "pictures": [],
+    }  # fmt: skip
+    if dataset.X_test is not None:  # read now, for the first time
+        found = evaluation(net, dataset.X_test, dataset.y_test)
+        report |= {"test_accuracy": found.accuracy, "test_error": found.error}
+    if pictures is not None:
+        from thetanet.report import draw_pictures
+
+        report["pictures"] = [str(path) for path in draw_pictures(net, dataset, pictures)]
+    if as_json:
+        print(json.dumps(report))
+        return
+    if explain:
+        out.print(f"chosen: {net.explanation_}")
+    if stopped:
+        out.print("stopped by Ctrl-C; the network is kept as it was then")
+    if seconds is not None:
+        out.print(f"trained in {seconds:.1f} s")
+    if "test_accuracy" in report:
+        out.print(
+            f"test accuracy {report['test_accuracy']:.2%}  (E per sample {report['test_error']:.4f}, "
+            f"{len(dataset.X_test):,} samples)"  # type: ignore[arg-type]
+        )
+    out.print(f"model: {to}")
+    for path in report["pictures"]:
+        out.print(f"picture: {path}")
+
+
+def _settings(
+    recipe: Any, deform: bool | None, descent: Any, rate: float | None, **own: Any
+) -> dict[str, Any]:
+    """Return the parameters of the network: those of the recipe, changed by the options that were given."""
+    settings = dict(RECIPES[str(recipe)].settings) if recipe is not None else {}
+    settings |= {name: value for name, value in own.items() if value is not None}
+    if deform is not None:
+        from thetanet.deform import Deform
+
+        settings["deform"] = settings.get("deform") or Deform() if deform else None
+    if descent is not None or rate is not None:
+        if recipe is not None and descent is None:
+            raise InputError(f"--rate {rate}: is of one method; say which, by --descent")
+        given = {} if rate is None else {"rate": rate}
+        settings["descent"] = resolve(str(descent or "auto"), **given) if given else str(descent)
+    return settings
+
+
+@app.command()
+def merge(
+    models: Annotated[
+        list[Path], typer.Argument(help="Files written by `thetanet train`", show_default=False)
+    ],
+    to: Annotated[Path, typer.Option("--out", help="Where to write the model")] = Path("merged.safetensors"),
+    as_json: JsonOption = False,
+) -> None:
+    """Make one network of several: its A2 is the mean of theirs, exactly, its hidden units are all theirs."""
+    from thetanet.committee import merge_models
+    from thetanet.model_file import load_model, save_model
+
+    merged = merge_models([load_model(path) for path in models])
+    save_model(to, merged)
+    D_I, D_H, D_O = merged.theta.shape
+    if as_json:
+        print(json.dumps({"model": str(to), "members": len(models), "D_I": D_I, "D_H": D_H, "D_O": D_O}))
+    else:
+        out.print(f"{len(models)} networks as one: {D_I} inputs, {D_H} hidden units, {D_O} outputs")
+        out.print(f"model: {to}")
