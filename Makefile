@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 THREADS ?= 2
 
-.PHONY: demo test lint bench soak clean
+.PHONY: demo test lint bench record soak clean
 
 demo: $(VENV)/.demo
 	@mkdir -p demo
@@ -25,6 +25,10 @@ soak: $(VENV)/.soak
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py
+
+# An hour or two; models that are in build/record already are not trained again.
+record: $(VENV)/.bench
+	$(BIN)/python benchmarks/record.py
 
 # Debian keeps `venv` in a package of its own; root can install it, others are told.
 $(BIN)/python:

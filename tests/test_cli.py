@@ -156,7 +156,6 @@ def test_help_for_everything(capsys):
         (["train", "--data", "nothing.npz"], "nothing.npz: there is no such file"),
         (["train", "--out", "no/such/folder/m"], "no/such/folder"),
         (["train", "--data", "{folder}/nan.npz"], "Input X contains NaN"),
-        (["evaluate"], "missing argument.*model"),
         (["evaluate", "{folder}/nothing"], "nothing"),
         (["evaluate", "{folder}/digits.npz"], "digits.npz"),
         (["evaluate", "{folder}/mnist.model", "--data", "{folder}/digits.npz"], "64 inputs.*784"),
@@ -207,3 +206,73 @@ def test_explain_says_what_was_chosen_and_why(tmp_path, capsys):
     assert json.loads(out)["descent"].startswith("ScaledConjugateGradients(")
     _, out, _ = run(capsys, *arguments, "--rate", 0.01, "--json")
     assert json.loads(out)["descent"].startswith("Adam(rate=0.01")
+
+
+def test_recipes_and_deformations_reach_the_training(folder, capsys):
+    common = (
+        "train",
+        "--data",
+        folder / "idx",
+        "--epochs",
+        2,
+        "--hidden",
+        6,
+        "--out",
+        folder / "r",
+        "--json",
+    )
+    plain = json.loads(run(capsys, *common)[1])
+    code, out, _ = run(capsys, *common, "--deform", "--pictures", folder / "deformed")
+    deformed = json.loads(out)
+    assert code == 0
+    assert deformed["history"]["error"] != plain["history"]["error"]
+    assert (folder / "deformed" / "deformed.png").exists()
+    code, out, _ = run(capsys, *common, "--recipe", "standard")
+    standard = json.loads(out)
+    assert standard["descent"] == repr(thetanet.recipe("standard")["descent"])
+    assert standard["D_H"] == 6  # what is said explicitly goes first
+    undeformed = json.loads(run(capsys, *common, "--recipe", "standard", "--no-deform")[1])
+    assert undeformed["history"]["error"] != standard["history"]["error"]
+    code, _, err = run(capsys, *common, "--recipe", "standard", "--rate", 0.1)
+    assert code == 2
+    assert "--descent" in err
+
+
+def test_a_student_on_the_command_line(folder, capsys):
+    teacher = folder / "teacher.model"
+    common = ("train", "--data", folder / "digits.npz", "--hidden", 20, "--epochs", 20, "--json")
+    run(capsys, *common, "--out", teacher)
+    code, out, _ = run(
+        capsys, *common, "--seed", 1, "--teacher", teacher, "--out", folder / "student", "--float16"
+    )
+    assert code == 0
+    assert json.loads(out)["test_accuracy"] > 0.8
+    assert (folder / "student").stat().st_size < 0.6 * teacher.stat().st_size
+
+
+def test_evaluate_with_rejection_robustness_and_pictures(folder, capsys):
+    arguments = ["evaluate", folder / "mnist.model", "--reject-below", 0.9, "--robustness"]
+    code, out, _ = run(capsys, *arguments, "--json", "--pictures", folder / "answers")
+    found = json.loads(out)
+    assert code == 0
+    assert found["answered"] < 10_000
+    assert found["accuracy_answered"] > found["accuracy"]
+    assert 0 < found["calibration_error"] < 0.2
+    errors = found["robustness"]
+    assert errors["as they are"] == pytest.approx(1 - found["accuracy"])
+    assert errors["shifted by 3 pixels"] > errors["shifted by 1 pixel"] > errors["as they are"]
+    assert {p.name for p in (folder / "answers").iterdir()} == {
+        "confusion.png", "reliability.png", "mistakes.png",
+    }  # fmt: skip
+    code, out, _ = run(capsys, *arguments)
+    assert "at least 0.9 sure of" in out
+    assert "rotated by 30 degrees" in out
+
+
+def test_predict_uses_the_model_in_the_package(folder, capsys):
+    label = picture(folder / "seven.png")
+    code, out, _ = run(capsys, "predict", folder / "seven.png")
+    assert (code, out.split(": ")[1][0]) == (0, label)
+    code, out, _ = run(capsys, "predict", folder / "seven.png", "--reject-below", 1, "--json")
+    assert json.loads(out)[0]["label"] is None
+    assert "no answer" in run(capsys, "predict", folder / "seven.png", "--reject-below", 1)[1]

@@ -27,23 +27,19 @@ def hear(event, arguments):
 sys.addaudithook(hear)
 """
 
+TRAIN = ["train", "--hidden", "8", "--epochs", "1", "--out", "model"]
 TRAININGS = {
-    "train": "cli.main(['train', '--hidden', '8', '--epochs', '1', '--out', model])",
-    "with a validation": (
-        "cli.main(['train', '--hidden', '8', '--epochs', '1', '--validation', '0.1', '--patience', '1', "
-        "'--out', model, '--pictures', folder])"
-    ),
-    "record": "cli.main(['train', '--recipe', 'record', '--hidden', '8', '--epochs', '1', '--out', model])",
-    "standard": "cli.main(['train', '--recipe', 'standard', '--hidden', '8', '--epochs', '1', '--out', model])",
-    "teacher": (
-        "cli.main(['train', '--deform', '--teacher', teacher, '--hidden', '8', '--epochs', '1', '--out', model])"
-    ),
+    "plain": [],
+    "validation": ["--validation", "0.1", "--patience", "1", "--pictures", "pictures"],
+    "standard": ["--recipe", "standard"],
+    "record": ["--recipe", "record"],
+    "teacher": ["--deform", "--teacher", "teacher"],
 }
 
 
 def watched(program, tmp_path):
     code = textwrap.dedent(WATCH) + textwrap.dedent(program)
-    return subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("name", list(TRAININGS))
@@ -51,12 +47,10 @@ def test_training_does_not_see_the_test_files(name, tmp_path):
     program = f"""
     import numpy as np
     from thetanet import ThetaNetClassifier, cli
-    folder = sys.argv[1]
-    model, teacher = folder + "/model", folder + "/teacher"
     X = np.eye(784, dtype=np.uint8)[:20]
-    ThetaNetClassifier(hidden=2, epochs=1).fit(X, np.arange(20) % 10).save(teacher)
+    ThetaNetClassifier(hidden=2, epochs=1).fit(X, np.arange(20) % 10).save("teacher")
     training[0] = True
-    assert {TRAININGS[name]} == 0
+    assert cli.main({TRAIN + TRAININGS[name]}) == 0
     assert not training[0]
     assert early and not any(early), early  # read, but afterwards
     """

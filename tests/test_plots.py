@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from thetanet.errors import InputError, MissingExtraError
-from thetanet.plots import plot_confusion, plot_hidden_units, plot_learning_curve, save_figure
+from thetanet.plots import (
+    plot_confusion,
+    plot_hidden_units,
+    plot_images,
+    plot_learning_curve,
+    plot_reliability,
+    save_figure,
+)
 from thetanet.theta import Theta
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -210,3 +217,43 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, theta):
     ):
         with pytest.raises(MissingExtraError, match=r"thetanet\[plot\]"):
             draw()
+
+
+def test_images_lie_in_a_grid_dark_on_light_with_their_labels():
+    X = np.zeros((7, 6))
+    X[np.arange(6), np.arange(6)] = [1, 2, 50, 100, 200, 255]
+    ax = plot_images(X, (2, 3), labels=[f"n{k}" for k in range(7)], columns=3, title="seven")
+    picture = image_of(ax)
+    assert picture.max() == 1
+    height, width = picture.shape[0] // 3, picture.shape[1] // 3
+    for k in range(6):
+        row, column = divmod(k, 3)
+        cell = picture[row * height : row * height + 2, column * width : column * width + 3]
+        assert cell.ravel().tolist() == np.eye(6)[k].tolist()  # each by its own largest value
+    assert (picture[2 * height :] == 0).all()  # the seventh is blank, and there are no more
+    assert [text.get_text() for text in ax.texts] == [f"n{k}" for k in range(7)]
+    assert ax.get_title(loc="left") == "seven"
+    assert image_of(plot_images(X.reshape(7, 3, 2))).shape[0] > 3
+
+
+def test_images_of_another_shape_are_refused():
+    for X in (np.zeros((3, 5)), np.zeros((0, 6)), np.zeros(6)):
+        with pytest.raises(InputError, match="rows of 2 x 3 pixels"):
+            plot_images(X, (2, 3))
+    with pytest.raises(InputError, match="2 texts for 3 images"):
+        plot_images(np.zeros((3, 6)), (2, 3), labels=["a", "b"])
+
+
+def test_reliability_shows_the_share_of_right_answers_in_each_bin():
+    confidence = [0.05, 0.15, 0.15, 0.95, 0.95, 0.95, 1.0]
+    right = [0, 1, 0, 1, 1, 0, 1]
+    ax = plot_reliability(confidence, right)
+    heights = [bar.get_height() for bar in ax.patches]
+    assert heights == pytest.approx([0, 0.5, 0, 0, 0, 0, 0, 0, 0, 0.75])
+    assert [text.get_text() for text in ax.texts] == ["1", "2", "4"]
+    assert ax.get_title(loc="left") == "4 of 7 right"
+    for wrong in ([0.5, 1.2], [[0.5]], []):
+        with pytest.raises(InputError, match="confidence"):
+            plot_reliability(wrong, np.ones(np.shape(wrong)))
+    with pytest.raises(InputError, match="shapes"):
+        plot_reliability([0.5, 0.5], [True])

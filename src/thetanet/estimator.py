@@ -49,9 +49,9 @@ class ThetaNetClassifier(
         "cg", "scg", "rprop", "lbfgs", "newton"; or an object such as ``Adam(rate=0.02, schedule="cosine")``.
         "auto" is Adam, but Adagrad for wide sparse inputs, and SCG for few samples, inputs and units
         where epochs is "auto"; `explanation_` says which, and why.
-    epochs : int or "auto"
-        Passes over the data (for whole-pass methods: iterations); "auto" is 7, and more for data with few
-        mini-batches an epoch.
+    epochs : int, "auto" or "long"
+        Passes over the data (for whole-pass methods: iterations); "auto" is 7, more for data with few
+        mini-batches an epoch, and six times as many with `deform`; "long" is three times "auto".
     batch : int
         Samples in a mini-batch (at most all of them).
     alpha : float or "auto"
@@ -62,6 +62,11 @@ class ThetaNetClassifier(
         value of each input, other numbers standardised.
     class_weight : None, "balanced" or dict
         Weights of the classes; "balanced" lets every class weigh the same.
+    deform : Deform, optional
+        How to deform images, anew in each epoch (rows of X are their pixels). Needs a mini-batch rule.
+    teacher : fitted network or callable, optional
+        Gives the targets, in place of y: its outputs for rows of X, with `deform` for the deformed images. y
+        names the classes, and is what accuracy is measured by if there is no `deform`.
     init : Theta, optional
         Where descent starts, for raw inputs as `theta_` is; None starts at random.
     warm_start : bool

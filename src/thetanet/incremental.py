@@ -189,7 +189,10 @@ class IncrementalNetwork(FittedNetwork):
             check_number("patience", self.patience, least=1, whole=True)
         if self.validation_fraction is not None:
             check_number("validation_fraction", self.validation_fraction, least=0, most=0.9)
-        if self.epochs != "auto":
+        if isinstance(self.epochs, str):
+            if self.epochs not in ("auto", "long"):
+                raise InputError(f"epochs={self.epochs!r}: must be a whole number, 'auto' or 'long'")
+        else:
             check_number("epochs", self.epochs, least=1, whole=True)
         if self.deform is not None:
             from thetanet.deform import Deform

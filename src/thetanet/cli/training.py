@@ -94,7 +94,7 @@ def train(
         out.print(f"{dataset.name}: {M:,} samples of {D_I} inputs; {net.hidden} hidden units; {shown}{how}")
     stopped = False
     with TrainingProgress(
-        None if net.epochs == "auto" else int(net.epochs), Console(stderr=as_json)
+        None if isinstance(net.epochs, str) else net.epochs, Console(stderr=as_json)
     ) as display:
         records = net.iter_fit(
             dataset.X, dataset.y, checkpoint=checkpoints, resume=resume, progress=display.advance
