@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thetanet.deform import Deform
-from thetanet.descent import Adam, Averaged
+from thetanet.descent import Adam
 from thetanet.errors import InputError
 
 
@@ -32,16 +32,16 @@ RECIPES = {
         {"hidden": 300},
     ),
     "standard": Recipe(
-        "800 units, 40 epochs of deformed images: about 0.7% errors in a minute or two",
-        {"hidden": 800, "epochs": 40, "descent": Adam(rate=0.01), "deform": Deform()},
+        "800 units, 42 epochs of deformed images: about 0.7% errors in a minute or two",
+        {"hidden": 800, "descent": Adam(rate=0.005), "deform": Deform()},
     ),
     "record": Recipe(
-        "the best single network in half an hour on two cores",
+        "1,600 units, 126 epochs of strongly deformed images: the best single network, in ten minutes",
         {
             "hidden": 1600,
-            "epochs": 240,
-            "descent": Averaged(Adam(rate=0.01), decay=0.999),
-            "deform": Deform(anneal=0.2),
+            "epochs": "long",
+            "descent": Adam(rate=0.003),
+            "deform": Deform(rotate=15, scale=0.18, shear=0.2, elastic=0.06, anneal=0.2),
         },
     ),
 }
