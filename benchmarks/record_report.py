@@ -90,11 +90,16 @@ def ours(results, machine):
 
 def choices(results):
     rows = []
-    for name, r in results.items():
+    for name, r in sorted(results.items()):
         if name.startswith("choice: "):
-            rows.append([name.removeprefix("choice: "), f"{r['val_errors'][-1]:.2f}", f"{r['val_E'][-1]:.4f}",
-                         len(r["val_errors"]) if len(r["val_errors"]) > 1 else ""])  # fmt: skip
-    return table(["tried (on 50,000)", "errors on the last 10,000 training images, %", "E", "epochs"], rows)
+            epochs = r.get("epochs", [len(r["val_errors"])])[-1]
+            rows.append([named(name), f"{r['val_errors'][-1]:.2f}", f"{r['val_E'][-1]:.4f}", epochs])
+    return table(["tried, on 50,000 images", "errors on the other 10,000, %", "E", "epochs"], rows)
+
+
+def named(name):
+    """The name of a choice without its number."""
+    return name.removeprefix("choice: ").lstrip("0123456789 ")
 
 
 def digits(results):
@@ -176,13 +181,15 @@ def pictures(nets, results, X, y):
     save_figure(
         plot_reliability(net.predict_proba(X).max(axis=1), right), DOCS / "record-reliability.png", dpi=110
     )
-    curves = {n.removeprefix("choice: "): r["val_errors"] for n, r in results.items()
-              if n.startswith("choice: ") and len(r["val_errors"]) > 10}  # fmt: skip
-    ax = axes_of(None, (7.5, 4.2))
-    for name, errors in curves.items():
-        ax.semilogy(np.arange(1, len(errors) + 1), errors, linewidth=1, label=name)
+    ax = axes_of(None, (8.5, 4.8))
+    for name, r in sorted(results.items()):
+        if name.startswith("choice: ") and max(r.get("epochs", [len(r["val_errors"])])) >= 80:
+            epochs = r.get("epochs", np.arange(1, len(r["val_errors"]) + 1))
+            ax.semilogy(epochs, r["val_errors"], linewidth=1, label=named(name))
     ax.set_xlabel("epochs")
     ax.set_ylabel("errors on the last 10,000 training images, %")
+    ax.set_yticks([0.6, 0.8, 1, 1.5, 2, 3], ["0.6", "0.8", "1", "1.5", "2", "3"])
+    ax.set_ylim(0.5, 3.2)
     ax.grid(which="both", linewidth=0.3)
-    ax.legend(fontsize=7)
+    ax.legend(fontsize=6.5)
     save_figure(ax, DOCS / "record-curves.png", dpi=110)
