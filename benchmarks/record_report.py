@@ -48,7 +48,7 @@ def write(models, results_file, package, machine):
     results_file.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
     pictures(nets, results, X, y)
     page = DOCS / "record.md"
-    blocks = {"ours": ours(results, machine), "choices": choices(results), "digits": digits(results), "robustness": robust(results),
+    blocks = {"ours": ours(results, machine), "choices": choices(results), "digits": digits(results), "speed": speed(results), "robustness": robust(results),
               "calibration": calibration(results), "classes": classes(found["package"], X, y)}  # fmt: skip
     page.write_text(filled(page.read_text(), blocks))
     card = package.with_suffix(".md")
@@ -100,6 +100,14 @@ def choices(results):
 def named(name):
     """The name of a choice without its number."""
     return name.removeprefix("choice: ").lstrip("0123456789 ")
+
+
+def speed(results):
+    return "\n".join(
+        f"- Deformations of `--recipe {name.removeprefix('speed: ')}`: {r['images_a_second']:,} images a second."
+        for name, r in sorted(results.items())
+        if name.startswith("speed: ")
+    )
 
 
 def digits(results):
