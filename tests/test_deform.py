@@ -151,9 +151,9 @@ def test_recipes_keep_the_ink_in_the_frame(deform):
 
 
 def test_inputs_that_are_no_images_are_refused():
-    with pytest.raises(InputError, match=r"no images of shape n x n: .*Deform\(shape"):
+    with pytest.raises(InputError, match=r"images of shape \(n, n\): give Deform\(shape"):
         Deform()(np.zeros((3, 12), np.uint8))
-    with pytest.raises(InputError, match=r"no images of shape \(3, 5\)"):
+    with pytest.raises(InputError, match=r"images of shape \(3, 5\)"):
         Deform(shape=(3, 5))(np.zeros((3, 12), np.uint8))
     assert Deform(shape=(3, 4))(np.zeros((3, 12), np.uint8)).shape == (3, 12)
     with pytest.raises(InputError, match="X has dtype int64"):
@@ -216,7 +216,7 @@ def test_what_does_not_go_with_deformations_is_refused(eights):
         ({"descent": "lbfgs"}, X, "mini-batch rule"),
         ({"deform": True}, X, r"must be a Deform\(\.\.\.\)"),
         ({}, csr_matrix(X), "X is sparse"),
-        ({}, X[:, :60], "no images"),
+        ({}, X[:, :60], "must be the pixels of images"),
     ):
         with pytest.raises(InputError, match=message):
             ThetaNetClassifier(**{"deform": Deform(), "epochs": 1} | settings).fit(data, y)
@@ -262,6 +262,7 @@ def test_teachers_that_do_not_fit_are_refused(eights):
     X, y = eights[:2]
     few = ThetaNetClassifier(hidden=4, epochs=1).fit(X[y < 3], y[y < 3])
     for teacher, message in (
+        (ThetaNetClassifier(), r"not fitted: .* teacher=net\.outputs"),
         (few, r"teacher knows the classes \[0, 1, 2\]"),
         (lambda X: np.zeros((len(X), 4)), r"must be \(1200, 10\)"),
         (lambda X: np.full((len(X), 10), 1.5), r"in \[0, 1\]"),

@@ -160,8 +160,8 @@ class Deform:
         h, w = (side, side) if self.shape is None else self.shape
         if X.ndim != 2 or h * w != inputs or not inputs:
             raise InputError(
-                f"X has shape {X.shape}, which are no images of shape {self.shape or 'n x n'}: deformations "
-                "need the pixels of an image in each row; give Deform(shape=(h, w)) if they are not square"
+                f"X has shape {X.shape}, but rows must be the pixels of images of shape "
+                f"{self.shape or '(n, n)'}: give Deform(shape=(h, w)) if they are not square; one image is X[None]"
             )
         return h, w
 

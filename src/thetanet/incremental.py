@@ -229,6 +229,11 @@ class IncrementalNetwork(FittedNetwork):
 
 def _ask(teacher: Any, labels: Labels, X: Any) -> Any:
     """Return a teacher's targets (M, D_O) for the rows of X."""
+    if hasattr(teacher, "fit") and not hasattr(teacher, "classes_"):
+        raise InputError(
+            "teacher is not fitted: fit or load it first (scikit-learn's clone, as in cross-validation, "
+            "forgets what it has learnt; there give teacher=net.outputs)"
+        )
     classes = getattr(teacher, "classes_", None)
     if classes is not None and not np.array_equal(classes, labels.classes):
         raise InputError(
