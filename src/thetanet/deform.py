@@ -161,7 +161,8 @@ class Deform:
         if X.ndim != 2 or h * w != inputs or not inputs:
             raise InputError(
                 f"X has shape {X.shape}, but rows must be the pixels of images of shape "
-                f"{self.shape or '(n, n)'}: give Deform(shape=(h, w)) if they are not square; one image is X[None]"
+                f"{self.shape or '(n, n)'}: give Deform(shape=(h, w)) if they are not square; one image is "
+                "X[None]"
             )
         return h, w
 
