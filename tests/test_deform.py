@@ -12,7 +12,7 @@ from thetanet import Deform, DivergedError, ThetaNetClassifier, load_mnist, reci
 from thetanet.deform import basis, warp
 from thetanet.errors import InputError
 
-NOTHING = Deform(rotate=0, scale=0, shear=0, shift=0, elastic=0)
+NOTHING = Deform(rotate=0, scale=0, shear=0, shift=0, elastic=0, pen=0)
 SIDE = 64
 
 
@@ -109,6 +109,20 @@ def test_angles_scales_shears_and_shifts_are_uniform_within_their_limits():
     u = moved(replace(NOTHING, shift=0.1), 2000)[:, :, 0, 0]
     assert is_uniform(u[:, 0], 0.1 * SIDE)
     assert is_uniform(u[:, 1], 0.1 * SIDE)
+
+
+def test_the_pen_makes_edges_wider_or_narrower_and_leaves_paper_and_ink():
+    grey = np.full((3000, 5, 5), 0.5)
+    grey[:, 0], grey[:, 4] = 0, 1
+    new = replace(NOTHING, pen=0.8)(grey)
+    assert (new[:, 0] == 0).all()
+    assert (new[:, 4] == 1).all()
+    assert is_uniform((new[:, 2, 2] - 0.5) / 0.25, 0.8)
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None], 500, axis=0)
+    curves = replace(NOTHING, pen=1, shape=(1, 256))(ramp).astype(int)
+    assert (np.diff(curves, axis=1) >= 0).all()  # darker stays darker
+    assert curves[:, 128].min() < 80
+    assert curves[:, 128].max() > 170
 
 
 def test_half_the_strength_is_half_the_displacement():

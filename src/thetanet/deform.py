@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,27 @@ _CHUNK = 15_000  # images deformed at a time in training: 12 MB of MNIST's
 _MARGIN = 1 / 7  # of the side, from where ink is shifted back into the frame
 _KEPT = 0.995  # share of the variance of an elastic field that its few numbers hold
 _LIMITS = {
-    "rotate": 180, "scale": 2, "shear": 2, "shift": 1, "elastic": 1, "smooth": 10, "anneal": 1,
+    "rotate": 180, "scale": 2, "shear": 2, "shift": 1, "elastic": 1, "smooth": 10, "pen": 1, "anneal": 1,
 }  # fmt: skip
+
+
+class Drawn(NamedTuple):
+    """The numbers of n deformations.
+
+    Attributes
+    ----------
+    affine : array of shape (n, 2, 3)
+        Pixel p of the new image shows the point affine[:, :2] (p - middle) + middle - affine[:, 2] of the old
+        one, plus the elastic displacement.
+    elastic : array of shape (n, 2, r, q)
+        Elastic displacements along both sides are `basis(h, smooth)` elastic `basis(w, smooth)`^T.
+    pen : array of shape (n,)
+        Ink v in [0, 1] becomes v + pen v (1 - v).
+    """
+
+    affine: NDArray[np.float32]
+    elastic: NDArray[np.float32]
+    pen: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,7 @@ class Deform:
     shift: float = 0.035
     elastic: float = 0.05
     smooth: float = 0.14
+    pen: float = 0.0
     anneal: float = 0.3
     shape: tuple[int, int] | None = None
 
@@ -110,25 +130,14 @@ class Deform:
         h, w = self.shape_of(X)
         key = [int(part) for part in np.atleast_1d(seed)]
 
-        def draw(n: int, block: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        def draw(n: int, block: int) -> Drawn:
             return self.draw(n, (h, w), np.random.Generator(np.random.SFC64([*key, block])), strength)
 
         bases = basis(h, self.smooth), basis(w, self.smooth)
         return warp(X, (h, w), draw, bases, threads)
 
-    def draw(
-        self, n: int, shape: tuple[int, int], rng: np.random.Generator, strength: float = 1.0
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Draw the numbers of n deformations.
-
-        Returns
-        -------
-        affine : (n, 2, 3)
-            Pixel p of the new image shows the point affine[:, :2] (p - middle) + middle - affine[:, 2] of the
-            old one, plus the elastic displacement.
-        elastic : (n, 2, r, q)
-            Elastic displacements along both sides are `basis(h, smooth)` elastic `basis(w, smooth)`^T.
-        """
+    def draw(self, n: int, shape: tuple[int, int], rng: np.random.Generator, strength: float = 1.0) -> Drawn:
+        """Draw the numbers of n deformations."""
         h, w = shape
         side = np.array([h, w], np.float32)
         u = np.float32(strength) * rng.uniform(-1, 1, (6, n)).astype(np.float32)
@@ -143,7 +152,8 @@ class Deform:
         few = [basis(n, self.smooth).shape[1] for n in shape]
         elastic = rng.standard_normal((n, 2, *few), np.float32)
         elastic *= np.float32(strength * self.elastic) * side[:, None, None]
-        return affine, elastic
+        pen = rng.uniform(-strength * self.pen, strength * self.pen, n).astype(np.float32)
+        return Drawn(affine, elastic, pen)
 
     def shape_of(self, X: NDArray[Any]) -> tuple[int, int]:
         """Return (h, w) of the images in X.
@@ -184,7 +194,7 @@ def basis(n: int, smooth: float) -> NDArray[np.float32]:
 def warp(
     X: NDArray[Any],
     shape: tuple[int, int],
-    draw: Callable[[int, int], tuple[NDArray[np.float32], NDArray[np.float32]]],
+    draw: Callable[[int, int], Drawn],
     bases: tuple[NDArray[np.float32], NDArray[np.float32]],
     threads: int | None = None,
 ) -> NDArray[Any]:
@@ -207,9 +217,9 @@ def warp(
         part = flat[low : low + _BLOCK]
         if not part.flags.writeable:  # a type of its own, for which the loops would be compiled again
             part = part.copy()
-        affine, elastic = draw(len(part), low)
+        affine, elastic, pen = draw(len(part), low)
         whole = flat.dtype == np.uint8
-        kernels.warp(part, out[low : low + _BLOCK], h, w, affine, elastic, rows, columns, whole)
+        kernels.warp(part, out[low : low + _BLOCK], h, w, affine, elastic, pen, rows, columns, whole)
 
     starts = range(0, len(flat), _BLOCK)
     workers = min(threads or available_threads(), len(starts))

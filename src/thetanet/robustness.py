@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from thetanet.deform import warp
+from thetanet.deform import Drawn, warp
 from thetanet.errors import InputError
 from thetanet.fitted import FittedNetwork
 
@@ -89,8 +89,10 @@ def affine(
     cos, sin = np.cos(np.radians(angle)) / factor, np.sin(np.radians(angle)) / factor
     one = np.array([[cos, sin, shift[0]], [-sin, cos, shift[1]]], np.float32)
 
-    def draw(n: int, first: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return np.repeat(one[None], n, axis=0), np.zeros((n, 2, 1, 1), np.float32)
+    def draw(n: int, first: int) -> Drawn:
+        return Drawn(
+            np.repeat(one[None], n, axis=0), np.zeros((n, 2, 1, 1), np.float32), np.zeros(n, np.float32)
+        )
 
     return warp(images, (h, w), draw, (np.zeros((h, 1), np.float32), np.zeros((w, 1), np.float32)))
 

@@ -123,7 +123,7 @@ def weaken(affine, elastic):
 
 
 @njit(**OPTIONS)
-def warp(X, out, h, w, affine, elastic, rows, columns, whole):
+def warp(X, out, h, w, affine, elastic, pen, rows, columns, whole):
     """Warp the images, rows of X, into rows of `out`; `whole` rounds to whole numbers.
 
     `rows` and `columns` may describe the field in a margin around the frame too. Then an image whose ink
@@ -145,7 +145,7 @@ def warp(X, out, h, w, affine, elastic, rows, columns, whole):
     between = np.empty((rows.shape[1], inner_columns.shape[1]), np.float32)
     outer_between = np.empty((rows.shape[1], outer_columns.shape[1]), np.float32)
     inked_rows, inked_columns = np.empty(H, np.bool_), np.empty(W, np.bool_)
-    half = np.float32(0.5 if whole else 0)
+    half, one = np.float32(0.5 if whole else 0), np.float32(1)
     for n in range(len(X)):
         brightest = np.float32(0)
         for i in range(h):
@@ -170,9 +170,11 @@ def warp(X, out, h, w, affine, elastic, rows, columns, whole):
             begin, stride = my * W + mx, W
             if attempt < _ATTEMPTS - 1:
                 weaken(affine[n], elastic[n])
+        curve, inverse = pen[n], one / brightest if brightest > 0 else one
         for i in range(h):
             for j in range(w):
-                v = seen[begin + i * stride + j] + half
+                v = seen[begin + i * stride + j]
+                v += curve * v * (one - v * inverse) + half
                 if whole:
                     out[n, i * w + j] = np.int32(v)
                 else:
