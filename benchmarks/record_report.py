@@ -45,7 +45,7 @@ def write(models, results_file, package, machine):
     }
     results["robustness"] = {name: dict(robustness(net, X, y)) for name, net in nets.items()}
     results["calibration"] = {name: answers(net, X, y) for name, net in nets.items()}
-    results_file.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    results_file.write_text(as_lines(results))
     pictures(nets, results, X, y)
     page = DOCS / "record.md"
     blocks = {"ours": ours(results, machine), "choices": choices(results), "digits": digits(results), "speed": speed(results), "robustness": robust(results),
@@ -54,6 +54,13 @@ def write(models, results_file, package, machine):
     card = package.with_suffix(".md")
     card.write_text(
         filled(card.read_text(), {"figures": figures(results, package), "robustness": robust(results)})
+    )
+
+
+def as_lines(results):
+    """JSON with a line for each name."""
+    return (
+        "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in sorted(results.items())) + "\n}\n"
     )
 
 
@@ -93,13 +100,10 @@ def choices(results):
     for name, r in sorted(results.items()):
         if name.startswith("choice: "):
             epochs = r.get("epochs", [len(r["val_errors"])])[-1]
-            rows.append([named(name), f"{r['val_errors'][-1]:.2f}", f"{r['val_E'][-1]:.4f}", epochs])
+            rows.append(
+                [name.removeprefix("choice: "), f"{r['val_errors'][-1]:.2f}", f"{r['val_E'][-1]:.4f}", epochs]
+            )
     return table(["tried, on 50,000 images", "errors on the other 10,000, %", "E", "epochs"], rows)
-
-
-def named(name):
-    """The name of a choice without its number."""
-    return name.removeprefix("choice: ").lstrip("0123456789 ")
 
 
 def speed(results):
@@ -193,7 +197,7 @@ def pictures(nets, results, X, y):
     for name, r in sorted(results.items()):
         if name.startswith("choice: ") and max(r.get("epochs", [len(r["val_errors"])])) >= 80:
             epochs = r.get("epochs", np.arange(1, len(r["val_errors"]) + 1))
-            ax.semilogy(epochs, r["val_errors"], linewidth=1, label=named(name))
+            ax.semilogy(epochs, r["val_errors"], linewidth=1, label=name.removeprefix("choice: "))
     ax.set_xlabel("epochs")
     ax.set_ylabel("errors on the last 10,000 training images, %")
     ax.set_yticks([0.6, 0.8, 1, 1.5, 2, 3], ["0.6", "0.8", "1", "1.5", "2", "3"])
