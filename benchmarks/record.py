@@ -1,8 +1,9 @@
 """The record: the most accurate networks of this form on MNIST, and the model in the package.
 
-`python benchmarks/record.py [PART...]`, parts: choose singles wide varied committee students digits speed measure. Trained models go
-to build/record, one that is there already is not trained again. All that is chosen is chosen by `choose`, on the
-last 10,000 training images; `measure`, the last part, reads the test images, once, and writes docs/record.md.
+`python benchmarks/record.py [PART...]`, parts: choose singles wide varied committee students digits speed
+measure. Trained models go to build/record, one that is there already is not trained again. All that is chosen is
+chosen by `choose`, on the last 10,000 training images; `measure`, the last part, reads the test images, once, and
+writes docs/record.md.
 """
 
 import dataclasses

@@ -78,13 +78,12 @@ def look(seen, place, image, h, w, H, W, at):
 @njit(**OPTIONS)
 def reaches_the_edge(seen, h, w, faint):
     """Say whether there is ink in the outermost pixels, so that there may be some beyond."""
+    found = False
     for j in range(w):
-        if seen[j] > faint or seen[(h - 1) * w + j] > faint:
-            return True
+        found |= seen[j] > faint or seen[(h - 1) * w + j] > faint
     for i in range(h):
-        if seen[i * w] > faint or seen[i * w + w - 1] > faint:
-            return True
-    return False
+        found |= seen[i * w] > faint or seen[i * w + w - 1] > faint
+    return found
 
 
 @njit(**OPTIONS)
