@@ -49,7 +49,7 @@ def test_merged_models_keep_what_they_agree_on_and_refuse_the_rest():
     with pytest.raises(InputError, match="at least one model"):
         merge_models([])
     with pytest.raises(InputError, match=r"\(D_I, D_O\)"):
-        merge_models([models[0], Model(Theta.random(5, 3, 2), models[0].classes, feature_names=None)])
+        merge_models([Model(Theta.random(D_I, 3, 2), models[0].classes) for D_I in (4, 5)])
 
 
 def test_merge_on_the_command_line(tmp_path, capsys):
