@@ -10,7 +10,7 @@ THREADS ?= 2
 
 demo: $(VENV)/.demo
 	@mkdir -p demo
-	$(BIN)/thetanet train --out demo/model.safetensors --pictures demo
+	$(BIN)/thetanet train --recipe quick --out demo/model.safetensors --pictures demo
 
 test: lint
 	$(BIN)/python -m pytest -n $(THREADS) -m "not soak"
