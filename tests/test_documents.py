@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
+import thetanet.deform
 import thetanet.estimator
+import thetanet.pretrained
+import thetanet.recipes
 import thetanet.theta
 from thetanet import ThetaNetClassifier
 
@@ -41,7 +44,9 @@ def test_a_method_of_ones_own():
     assert block.count("\n") < 40
 
 
-@pytest.mark.parametrize("module", [thetanet.theta, thetanet.estimator])
+@pytest.mark.parametrize(
+    "module", [thetanet.theta, thetanet.estimator, thetanet.deform, thetanet.recipes, thetanet.pretrained]
+)
 def test_examples_in_docstrings(module):
     failed, tried = doctest.testmod(module)
     assert tried > 0
