@@ -87,7 +87,7 @@ CHOICES = {
     "80 epochs, rate 0.005, strongest": tried(800, 80, STRONGEST, 0.005),
     "80 epochs, rate 0.005, strength to 0.5": tried(800, 80, dataclasses.replace(WEAK, anneal=0.5), 0.005),
     "60 epochs, rate 0.004, mini-batches of 64": tried(800, 60, WEAK, batch=64),
-    "126 epochs, rate 0.005, strong, to 0.3": tried(800, 126, dataclasses.replace(STRONG, anneal=0.3), 0.005),
+    "144 epochs, rate 0.005, strong, to 0.3": tried(800, 144, dataclasses.replace(STRONG, anneal=0.3), 0.005),
 }
 
 
