@@ -1,6 +1,7 @@
 """Several networks as one, and the model in the package."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thetanet import Theta, ThetaNetClassifier, cli, forward, load_mnist, load_pretrained
-from thetanet.committee import merge_models
+from thetanet.committee import merge_models, view
 from thetanet.errors import InputError
 from thetanet.model_file import Model, load_model, save_model
 from thetanet.pretrained import model_in_package
+from thetanet.robustness import affine
 
 
 @settings(deadline=None, max_examples=60)
@@ -50,6 +52,26 @@ def test_merged_models_keep_what_they_agree_on_and_refuse_the_rest():
         merge_models([])
     with pytest.raises(InputError, match=r"\(D_I, D_O\)"):
         merge_models([Model(Theta.random(D_I, 3, 2), models[0].classes) for D_I in (4, 5)])
+
+
+@pytest.mark.parametrize("options", [{"angle": 8}, {"factor": 1.1}, {"shift": (0.5, -1)}])
+def test_a_view_is_the_network_behind_the_change(options):
+    theta = Theta.random(144, 7, 3, seed=2)
+    X = np.random.default_rng(0).uniform(0, 1, (20, 12, 12))
+    change = partial(affine, **options)
+    seen = forward(view(theta, change, (12, 12)), X.reshape(20, -1).T).A2
+    assert seen == pytest.approx(forward(theta, change(X).reshape(20, -1).T).A2, abs=1e-5)
+    both = Theta.merge([theta, view(theta, change, (12, 12))])
+    mean = (seen + forward(theta, X.reshape(20, -1).T).A2) / 2
+    assert np.abs(forward(both, X.reshape(20, -1).T).A2 - mean).max() < 1e-9
+
+
+def test_views_that_cannot_be_are_refused():
+    theta = Theta.random(144, 7, 3)
+    with pytest.raises(InputError, match="not linear"):
+        view(theta, np.sqrt, (12, 12))
+    with pytest.raises(InputError, match="D_I=144"):
+        view(theta, np.sqrt, (12, 11))
 
 
 def test_merge_on_the_command_line(tmp_path, capsys):

@@ -1,10 +1,17 @@
-"""Committees: several networks as one network of the same form, exactly."""
+"""Committees: several networks, or several views of one, as one network of the same form, exactly.
+
+A view is what a network says about an image that was turned, scaled or shifted. Such a change is linear in the
+pixels, x -> x S, so a network behind it is a network again: (x S) W1 = x (S W1). The mean over some views is
+more often right than one look.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thetanet.errors import InputError
 from thetanet.model_file import Model
@@ -37,3 +44,33 @@ def merge_models(models: Sequence[Model]) -> Model:
         scaling=first.scaling,
         training={"merged": [model.training for model in models]},
     )
+
+
+def view(theta: Theta, change: Callable[[NDArray[Any]], NDArray[Any]], shape: tuple[int, int]) -> Theta:
+    """Return the network that says of an image what `theta` says of the changed image.
+
+    Parameters
+    ----------
+    theta : Theta
+        For images of h * w pixels.
+    change : callable
+        Images (M, h, w) to images, linear in the pixels, such as ``partial(affine, angle=8)`` of
+        `thetanet.robustness`.
+    shape : (h, w)
+        Of the images.
+
+    Raises
+    ------
+    InputError
+        If the network is for another number of pixels, or the change is not linear.
+    """
+    h, w = shape
+    if h * w != theta.D_I:
+        raise InputError(f"shape={shape}: has {h * w} pixels, but theta takes D_I={theta.D_I} inputs")
+    S = np.asarray(change(np.eye(h * w).reshape(-1, h, w)), np.float64).reshape(h * w, h * w)
+    some = np.random.default_rng(0).uniform(0, 1, (4, h * w))
+    if not np.allclose(change(some.reshape(-1, h, w)).reshape(4, -1), some @ S, atol=1e-5):
+        raise InputError("change is not linear in the pixels: give a shift, a rotation, a scale or a blur")
+    changed = theta.copy()
+    changed.W1[...] = S @ np.asarray(theta.W1, np.float64)
+    return changed
