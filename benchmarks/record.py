@@ -21,7 +21,6 @@ from thetanet import Adam, Deform, ThetaNetClassifier, recipe
 from thetanet.committee import merge_models
 from thetanet.data.mnist import load_mnist_training
 from thetanet.model_file import load_model, save_model
-from thetanet.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "build" / "record"
@@ -42,8 +41,8 @@ VARIED = [
         dataclasses.replace(STRONG, pen=1.0, smooth=0.11),
     )
 ]
-STUDENT = SINGLE | {"epochs": 168}
-SHIPPED = STUDENT | {"epochs": 84, "hidden": 1850, "descent": Adam(rate=0.003)}
+STUDENT = SINGLE | {"epochs": 84}
+SHIPPED = STUDENT | {"hidden": 1850, "descent": Adam(rate=0.003)}
 
 # What was tried: one training each, on the first 50,000 images, measured on the other 10,000. Names and figures are
 # those in results/record.json; what has figures there already is not tried again. (The first fifteen were measured
@@ -189,7 +188,10 @@ def digits():
         ),
         "scikit-learn's SVC (RBF)": make_pipeline(MinMaxScaler(), SVC()),
         "the same, C=10": make_pipeline(MinMaxScaler(), SVC(C=10)),
-        **{f"--recipe {name}": ThetaNetClassifier(**recipe(name), random_state=0) for name in RECIPES},
+        **{
+            f"--recipe {name}": ThetaNetClassifier(**recipe(name), random_state=0)
+            for name in ("quick", "standard")
+        },
     }
     folds = StratifiedKFold(10, shuffle=True, random_state=0)
     for name, classifier in contenders.items():
