@@ -183,11 +183,11 @@ def digits():
         "scikit-learn's MLPClassifier": make_pipeline(
             MinMaxScaler(), MLPClassifier(max_iter=1000, random_state=0)
         ),
-        "the same, 800 logistic units": make_pipeline(
+        "scikit-learn's MLPClassifier, 800 logistic units": make_pipeline(
             MinMaxScaler(), MLPClassifier(800, activation="logistic", max_iter=1000, random_state=0)
         ),
         "scikit-learn's SVC (RBF)": make_pipeline(MinMaxScaler(), SVC()),
-        "the same, C=10": make_pipeline(MinMaxScaler(), SVC(C=10)),
+        "scikit-learn's SVC (RBF), C=10": make_pipeline(MinMaxScaler(), SVC(C=10)),
         **{
             f"--recipe {name}": ThetaNetClassifier(**recipe(name), random_state=0)
             for name in ("quick", "standard")
