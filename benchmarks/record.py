@@ -2,8 +2,8 @@
 
 `python benchmarks/record.py [PART...]`, parts: choose singles wide varied committee students digits speed
 measure. Trained models go to build/record, one that is there already is not trained again. All that is chosen is
-chosen by `choose`, on the last 10,000 training images; `measure`, the last part, reads the test images, once, and
-writes docs/record.md.
+chosen by `choose`, on the last 10,000 training images; `measure`, the last part, reads the test images and writes
+docs/record.md.
 """
 
 import dataclasses
@@ -45,8 +45,9 @@ STUDENT = SINGLE | {"epochs": 120}
 SHIPPED = STUDENT | {"epochs": 84, "hidden": 1850, "descent": Adam(rate=0.003)}
 
 # What was tried: one training each, on the first 50,000 images, measured on the other 10,000. Names and figures are
-# those in results/record.json; what has figures there already is not tried again. (The first fifteen were measured
-# before ink was kept in the frame; two tries with a centred deformation, which is gone, are missing here.)
+# those in results/record.json; what has figures there already is not tried again. (Those of 40 and of
+# 160 epochs were measured before ink was kept in the frame. Missing here: a centred deformation, which is gone, and
+# averages of Theta.)
 WEAK, STRONGEST = Deform(), VARIED[2]["deform"]
 
 

@@ -32,7 +32,7 @@ RECIPES = {
         {"hidden": 300},
     ),
     "standard": Recipe(
-        "800 units, 42 epochs of deformed images: about 0.7% errors in a minute or two",
+        "800 units, 42 epochs of deformed images: 0.6 to 0.7% errors on held-out images, in minutes",
         {"hidden": 800, "descent": Adam(rate=0.005), "deform": Deform()},
     ),
     "record": Recipe(
