@@ -60,8 +60,8 @@ class Deform:
 
     Lengths are shares of the image's height and width, so that the same settings mean the same for images of
     any size. The numbers of the affine map are drawn from uniform distributions, the elastic field is normal.
-    An image that would leave the frame on one side is shifted back; without room for that, it is deformed half
-    as much.
+    An image that would leave the frame on one side is shifted back; without room for that, it is deformed
+    half as much.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ class Deform:
     smooth : float
         Simard's sigma: how far points go along with each other.
     pen : float
-        The largest change of the pen: ink v in [0, 1] becomes v + p v (1 - v), with p from -pen to pen, so that
-        strokes are wider or narrower by a fraction of a pixel.
+        The largest change of the pen: ink v in [0, 1] becomes v + p v (1 - v), with p from -pen to pen, so
+        that strokes are wider or narrower by a fraction of a pixel.
     anneal : float
         The strength that remains at the end of a training; it begins at 1 and falls linearly.
     shape : (h, w), optional
