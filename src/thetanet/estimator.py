@@ -164,7 +164,7 @@ class ThetaNetClassifier(
         """Train as scikit-learn's callbacks see it: a task, with a subtask for each epoch."""
         self._check_parameters()
         M = y.shape[0] if hasattr(y, "shape") else len(y)
-        epochs: int | None = self._number_of_epochs(M, min(int(self.batch), M))
+        epochs: int | None = self.number_of_epochs(M, min(int(self.batch), M))
         if self.epochs == "auto" and (self.validation_fraction or self.patience is not None):
             epochs = None  # depends on how many samples are held out
         seen = {

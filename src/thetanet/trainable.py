@@ -159,7 +159,7 @@ class TrainableNetwork(IncrementalNetwork):
         batch = min(int(self.batch), samples.M)
         method, why = self.method_for(samples.X, batch)
         self.method_ = method
-        epochs, alpha = self._number_of_epochs(samples.M, batch), self._penalty(samples)
+        epochs, alpha = self.number_of_epochs(samples.M, batch), self._penalty(samples)
         theta = self._start(labels, samples, rng, engine.dtype)
         checkpoints = Checkpoints(checkpoint) if isinstance(checkpoint, (str, PathLike)) else checkpoint
         if resume and checkpoints is None:
@@ -236,7 +236,8 @@ class TrainableNetwork(IncrementalNetwork):
         standard = samples.scaling.kind == "standard"
         return _ALPHA if standard and _SMALL[0] <= samples.total_weight < _SMALL[1] else 0.0
 
-    def _number_of_epochs(self, M: int, batch: int) -> int:
+    def number_of_epochs(self, M: int, batch: int) -> int:
+        """Return how many epochs a training with M samples takes at most."""
         if not isinstance(self.epochs, str):
             return int(self.epochs)
         # The more steps an epoch has, the fewer epochs are needed (measured, see DECISIONS.md).

@@ -1,0 +1,91 @@
+"""The page: a server on this machine that shows a network at work, and trains one while you watch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Collection
+from typing import Any
+
+from thetanet.data.files import Dataset
+from thetanet.errors import InputError, MissingExtraError
+from thetanet.trainable import TrainableNetwork
+
+__all__ = ["serve"]
+
+_GRACE = 1  # seconds for open requests once the server is to end
+
+
+def serve(
+    net: TrainableNetwork,
+    name: str,
+    data: Dataset,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    allow_hosts: Collection[str] = (),
+    training_seconds: float = 1800.0,
+    ready: Callable[[str], None] = print,
+) -> None:
+    """Serve the page until Ctrl-C or SIGTERM.
+
+    Parameters
+    ----------
+    net, name : TrainableNetwork, str
+        The network to show, for images of 28 x 28 pixels, and what to call it.
+    data : Dataset
+        What trainings learn, and where mistakes are looked for.
+    host, port : str, int
+        Where to listen; port 0 takes a free one.
+    allow_hosts : collection of str
+        Names by which browsers may call this server, beside `localhost` and numbers.
+    training_seconds : float
+        The longest that a training may take.
+    ready : callable
+        Is called with the address once the server listens.
+
+    Raises
+    ------
+    InputError
+        If the network or the data are not for 28 x 28 pixels, or the port is taken.
+    MissingExtraError
+        If FastAPI and uvicorn are not installed.
+    """
+    try:
+        import uvicorn
+
+        from thetanet.web.app import create_app
+    except ImportError as problem:
+        raise MissingExtraError("the page", "web") from problem
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                ready(_address(host, self.servers[0].sockets[0].getsockname()[1]))
+
+    application = create_app(
+        net, name, data, allow_hosts=allow_hosts, training_seconds=training_seconds,
+        ending=lambda: server.should_exit,
+    )  # fmt: skip
+    server = Server(
+        uvicorn.Config(
+            application, host=host, port=port, log_level="warning", access_log=False, ws="none",
+            timeout_graceful_shutdown=_GRACE, timeout_keep_alive=15, limit_concurrency=256, server_header=False,
+        )  # fmt: skip
+    )
+    try:
+        server.run()
+    except SystemExit:
+        raise InputError(f"port {port} on {host} cannot be used: it is taken; give another --port") from None
+    except KeyboardInterrupt:
+        pass
+    if any(training.thread.is_alive() for training in application.state.trainings.all()):
+        # Compiling does not look up: nothing of it is worth waiting for, and nothing is left half-written.
+        sys.stdout.flush()
+        os._exit(0)
+
+
+def _address(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"

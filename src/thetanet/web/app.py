@@ -1,0 +1,270 @@
+"""The server of the page: an application of FastAPI that parses, calls and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, HTTPException, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+import thetanet
+from thetanet.data.files import Dataset
+from thetanet.errors import DataFileError, InputError, ThetanetError
+from thetanet.trainable import TrainableNetwork
+from thetanet.web import schemas
+from thetanet.web.current import Current
+from thetanet.web.events import stream
+from thetanet.web.guard import Guard
+from thetanet.web.trainings import BusyError, Training, Trainings
+
+PICTURE_BYTES, PICTURE_PIXELS = 20_000_000, 25_000_000
+_READERS = 2  # pictures read at the same time; others wait
+_STREAMS = 64  # browsers that may watch trainings at the same time
+
+_Number = Annotated[int, Path(ge=1, le=2**53, description="Of the training")]
+
+
+def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Say in OpenAPI how a request may fail: as those that the guard refuses, and by these codes."""
+    return {code: {"model": schemas.Problem} for code in (403, 408, 413, 421, *codes)}
+
+
+_BINARY: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+def create_app(
+    net: TrainableNetwork,
+    name: str,
+    data: Dataset,
+    *,
+    allow_hosts: Collection[str] = (),
+    training_seconds: float = 1800.0,
+    ending: Callable[[], bool] = lambda: False,
+) -> FastAPI:
+    """Make the application.
+
+    Parameters
+    ----------
+    net, name : TrainableNetwork, str
+        The network to show at first, for 28 x 28 pixels, and what to call it.
+    data : Dataset
+        Images that trainings learn; its test part is what mistakes are looked for in.
+    allow_hosts : collection of str
+        Names by which the server may be called, beside `localhost` and numbers.
+    training_seconds : float
+        The longest that a training may take.
+    ending : callable
+        Tells whether the server is about to end, so that streams end too.
+    """
+    current, trainings = Current(net, name, data), Trainings(data, training_seconds)
+    reading, streams = asyncio.Semaphore(_READERS), asyncio.Semaphore(_STREAMS)
+    started = secrets.token_hex(8)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(trainings.close)
+
+    app = FastAPI(
+        title="thetanet", version=thetanet.__version__, docs_url=None, redoc_url=None, lifespan=lifespan,
+        description="A network with one hidden layer: its numbers, its training, what it reads.",
+    )  # fmt: skip
+    app.state.trainings, app.state.current = trainings, current
+    app.add_middleware(Guard, hosts=allow_hosts, most_bytes={"/api/read": PICTURE_BYTES})
+
+    @app.exception_handler(ThetanetError)
+    async def refuse(_: Request, problem: ThetanetError) -> JSONResponse:
+        status = 409 if isinstance(problem, BusyError) else 422
+        return JSONResponse({"detail": str(problem)}, status_code=status)
+
+    def known(number: int) -> Training:
+        training = trainings.get(number)
+        if training is None:
+            raise HTTPException(404, f"there is no training {number}")
+        return training
+
+    @app.get("/api/health", responses=_problems())
+    def health() -> schemas.Health:
+        """Say that the server is there."""
+        return schemas.Health(version=thetanet.__version__, started=started)
+
+    @app.get("/api/model", responses=_problems())
+    def model() -> schemas.ModelInfo:
+        """Describe the network on show."""
+        return schemas.ModelInfo(**current.as_dict())
+
+    @app.get("/api/model/theta", responses=_problems() | _BINARY, response_class=Response)
+    def theta() -> Response:
+        """Return Theta: float32, little-endian, Theta(1) row by row, then Theta(2); row 0 is the bias."""
+        return Response(
+            current.numbers,
+            media_type="application/octet-stream",
+            headers={"etag": f'"{current.version}"', "cache-control": "no-cache"},
+        )
+
+    @app.post("/api/model/first", responses=_problems())
+    def show_first() -> schemas.ModelInfo:
+        """Go back to the network that the server was started with."""
+        current.show_first()
+        return schemas.ModelInfo(**current.as_dict())
+
+    @app.get("/api/mistakes", responses=_problems(404, 422))
+    def mistakes() -> schemas.Figures:
+        """Measure the network on show on the test images; the worst mistakes first."""
+        found = current.evaluate()
+        if found is None:
+            raise HTTPException(404, "the data of this server has no test part")
+        return schemas.Figures(**found)
+
+    @app.get("/api/test-images", responses=_problems(422) | _BINARY, response_class=Response)
+    def images(
+        rows: Annotated[
+            str, Query(pattern=r"^\d{1,8}(,\d{1,8}){0,199}$", description="Up to 200 numbers and commas")
+        ],
+    ) -> Response:
+        """Return test images, 784 bytes each, 255 is ink."""
+        return Response(
+            current.images([int(row) for row in rows.split(",")]), media_type="application/octet-stream"
+        )
+
+    @app.post(
+        "/api/read",
+        responses=_problems(415, 422),
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
+            }
+        },
+    )
+    async def read(request: Request) -> schemas.ReadingInfo:
+        """Read the numbers in a picture: PNG, JPEG and others, at most 20 MB and 25 million pixels."""
+        kind = request.headers.get("content-type", "")
+        if not kind.startswith(("image/", "application/octet-stream")):
+            raise HTTPException(415, f"content-type {kind!r}: send the bytes of a picture as image/png or so")
+        picture = await request.body()
+        async with reading:
+            return await run_in_threadpool(_read, picture, current.net)
+
+    @app.get("/api/trainings", responses=_problems())
+    def list_trainings() -> list[schemas.TrainingInfo]:
+        """List the trainings of this server, the oldest first."""
+        return [schemas.TrainingInfo(**training.as_dict()) for training in trainings.all()]
+
+    @app.post("/api/trainings", status_code=201, responses=_problems(409, 422))
+    def start(settings: schemas.Settings) -> schemas.TrainingInfo:
+        """Start a training; 409 while another one is under way."""
+        given = settings.model_dump()
+        given = {"descent": str(given.pop("descent")), "random_state": given.pop("seed"), **given}
+        if given["epochs"] is None:
+            given["epochs"] = "auto"
+        return _info(trainings.start(given, settings.model_dump()))
+
+    @app.get("/api/trainings/{number}", responses=_problems(404, 422))
+    def one(number: _Number) -> schemas.TrainingInfo:
+        """Say where a training stands."""
+        return _info(known(number))
+
+    @app.get("/api/trainings/{number}/units", responses=_problems(404, 422) | _BINARY, response_class=Response)
+    def units(number: _Number) -> Response:
+        """Return the weights into the first 100 hidden units after the last epoch.
+
+        784 signed bytes each, -127 to 127, each unit by its own largest weight.
+        """
+        return Response(known(number).units().tobytes(), media_type="application/octet-stream")
+
+    @app.get(
+        "/api/trainings/{number}/events",
+        responses=_problems(404, 422, 503)
+        | {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+        response_class=Response,
+    )
+    async def events(
+        number: _Number,
+        last_event_id: Annotated[
+            str | None, Header(pattern=r"^\d{1,9}$", description="Epochs that were seen already")
+        ] = None,
+    ) -> Response:
+        """Watch a training: server-sent events `epoch`, `state` and, in between, `progress`."""
+        training = known(number)
+        if streams.locked():
+            raise HTTPException(503, f"{_STREAMS} streams are open already: close one")
+        return stream(training, int(last_event_id or 0), streams, ending)
+
+    def act(number: int, what: str) -> schemas.TrainingInfo:
+        training = known(number)
+        if not getattr(training, what)():
+            raise HTTPException(409, f"training {number} is {training.state}")
+        return _info(training)
+
+    @app.post("/api/trainings/{number}/pause", responses=_problems(404, 409, 422))
+    def pause(number: _Number) -> schemas.TrainingInfo:
+        """Pause a training that runs."""
+        return act(number, "pause")
+
+    @app.post("/api/trainings/{number}/resume", responses=_problems(404, 409, 422))
+    def resume(number: _Number) -> schemas.TrainingInfo:
+        """Go on with a training that was paused."""
+        return act(number, "resume")
+
+    @app.post("/api/trainings/{number}/stop", responses=_problems(404, 409, 422))
+    def stop(number: _Number) -> schemas.TrainingInfo:
+        """Stop a training; the network keeps what it has learnt."""
+        return act(number, "stop")
+
+    @app.post("/api/trainings/{number}/keep", responses=_problems(404, 409, 422))
+    def keep(number: _Number) -> schemas.ModelInfo:
+        """Show the network of this training, as it is after its last epoch."""
+        training = known(number)
+        if training.net is None:
+            raise HTTPException(409, f"training {number} has not ended its first epoch yet")
+        current.show(training.net, f"training {number}")
+        return schemas.ModelInfo(**current.as_dict())
+
+    page = resources.files("thetanet.web") / "page"
+    app.mount("/", StaticFiles(directory=str(page), html=True), name="page")
+    return app
+
+
+def _info(training: Training) -> schemas.TrainingInfo:
+    return schemas.TrainingInfo(**training.as_dict())
+
+
+def _read(picture: bytes, net: TrainableNetwork) -> schemas.ReadingInfo:
+    """Read the numbers in a picture."""
+    import io
+
+    from thetanet.picture import read_picture
+    from thetanet.reading import read_numbers
+
+    try:
+        grey = read_picture(io.BytesIO(picture), PICTURE_PIXELS)
+        found = read_numbers(grey, net)
+    except (DataFileError, InputError) as problem:
+        raise HTTPException(422, str(problem)) from None
+    return schemas.ReadingInfo(
+        lines=list(found.lines),
+        digits=[
+            schemas.DigitRead(
+                label=None if digit.label == "?" else digit.label,
+                confidence=digit.confidence,
+                probability=digit.probability,
+                box=digit.box,
+                line=digit.line,
+                frame=base64.b64encode(digit.frame.tobytes()).decode(),
+            )
+            for digit in found.digits
+        ],
+        height=grey.shape[0],
+        width=grey.shape[1],
+    )

@@ -1,0 +1,131 @@
+"""What the API takes and gives, as pydantic models: OpenAPI is made of them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from thetanet.descent import METHODS
+
+Method = StrEnum("Method", ["auto", *METHODS])  # type: ignore[misc]
+
+
+class Settings(BaseModel):
+    """What to train."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hidden: Annotated[int, Field(strict=True, ge=1, le=2000, description="Hidden units, D_H")] = 100
+    descent: Annotated[Method, Field(description="Descent method")] = Method.auto  # type: ignore[attr-defined]
+    rate: Annotated[
+        float | None,
+        Field(strict=True, gt=0, le=100, description="Peak rate of descent; null: the method's own"),
+    ] = None
+    batch: Annotated[int, Field(strict=True, ge=1, le=10_000, description="Samples in a mini-batch")] = 128
+    epochs: Annotated[
+        int | None,
+        Field(strict=True, ge=1, le=1000, description="Passes over the data; null: by their size"),
+    ] = None
+    deform: Annotated[bool, Field(strict=True, description="Deform the images anew in each epoch")] = False
+    samples: Annotated[
+        int | None,
+        Field(strict=True, ge=100, le=10_000_000, description="Images to learn from, a sixth of them held out"),
+    ] = None
+    seed: Annotated[int, Field(strict=True, ge=0, le=2**31 - 1, description="Same seed, same network")] = 0
+
+
+class Epoch(BaseModel):
+    """A record of one epoch: E and shares of right answers, in training and on held-out images."""
+
+    epoch: int
+    samples: int
+    seconds: float
+    error: float | None
+    accuracy: float | None
+    val_error: float | None
+    val_accuracy: float | None
+    rate: float | None
+
+
+class TrainingInfo(BaseModel):
+    """A training: where it stands, and a record of each epoch."""
+
+    id: int
+    state: str
+    problem: str
+    settings: Settings
+    descent: str | None
+    epochs: int
+    records: list[Epoch]
+    test_accuracy: float | None
+
+
+class ModelInfo(BaseModel):
+    """The network on show; `version` changes with its Theta."""
+
+    name: str
+    version: str
+    D_I: int
+    D_H: int
+    D_O: int
+    classes: list[str]
+    first: bool
+
+
+class Mistake(BaseModel):
+    """A test image with a wrong answer."""
+
+    row: int
+    true: str
+    predicted: str
+    probability: float
+    probability_of_true: float
+
+
+class Figures(BaseModel):
+    """What a network does on the test images; `confusion` has true classes as rows."""
+
+    version: str
+    samples: int
+    mistakes: int
+    accuracy: float
+    error: float
+    calibration_error: float | None
+    labels: list[str]
+    confusion: list[list[int]] | None
+    worst: list[Mistake]
+
+
+class DigitRead(BaseModel):
+    """One digit of a picture; `box` is top, left, bottom, right in its pixels, `frame` 784 bytes in base64."""
+
+    label: str | None
+    confidence: float
+    probability: float
+    box: tuple[int, int, int, int]
+    line: int
+    frame: str
+
+
+class ReadingInfo(BaseModel):
+    """The numbers in a picture."""
+
+    lines: list[str]
+    digits: list[DigitRead]
+    width: int
+    height: int
+
+
+class Health(BaseModel):
+    """The server is there; `started` tells one start from another."""
+
+    version: str
+    started: str
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    detail: str
