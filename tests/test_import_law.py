@@ -40,6 +40,7 @@ LAW = {
     "thetanet.labels": LEAVES,
     "thetanet.predictor": LEAVES,
     "thetanet.picture": LEAVES,
+    "thetanet.plots.descent": MATHEMATICS | {"thetanet.plots"},
     "thetanet.plots": LEAVES | {"thetanet.plots"},
     "thetanet.deform": LEAVES | {"thetanet.data", "thetanet.engine"},
     "thetanet.recipes": LEAVES | {"thetanet.descent", "thetanet.deform"},
@@ -65,7 +66,7 @@ ONLY = {
     "dask": {"engine/dask.py"},
     "distributed": {"engine/dask.py"},
     "onnx": {"export.py"},
-    "matplotlib": {"plots/axes.py", "plots/training.py", "plots/answers.py"},
+    "matplotlib": {"plots/axes.py", "plots/training.py", "plots/answers.py", "plots/descent.py"},
     "PIL": {"picture.py"},
     "typer": {"cli/shared.py", "cli/training.py", "cli/using.py"},
     "safetensors": set(),  # model_file.py writes the format itself (DECISIONS.md)

@@ -162,7 +162,9 @@ def plot_hidden_units(
 def plot_confusion(matrix: npt.ArrayLike, labels: Sequence[Any], ax: Axes = None) -> Axes:
     """Draw a confusion matrix: row = true class, column = answer, number = how many samples.
 
-    The colour shows the share within the row, on a root scale so that rare mistakes stay visible.
+    The colour shows the share within the row, on a root scale so that rare mistakes stay visible. The matrix
+    is that of scikit-learn's `confusion_matrix`. Its ConfusionMatrixDisplay shows the same numbers, by the
+    colour of the counts (mistakes of a good network are then as white as none), and through pyplot.
 
     Parameters
     ----------
