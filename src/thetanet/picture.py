@@ -106,14 +106,22 @@ def to_mnist_frame(grey: npt.ArrayLike) -> Grey:
     InputError
         If the array is not such a picture, or if the picture is blank.
     """
-    levels = _reduced(_unit_range(grey))
+    levels = _reduced(unit_range(grey))
     relief, spread = _relief(levels)
     light = float(np.sum(np.square(relief[relief > 4 * spread])))
     dark = float(np.sum(np.square(relief[relief < -4 * spread])))
     relief = relief if light >= dark else -relief
     if _framed_already(relief):
         return _as_bytes(relief)
-    ink, mask, solid = _strokes(relief)
+    return frame_of_strokes(*_strokes(relief))
+
+
+def frame_of_strokes(ink: npt.NDArray[Any], mask: Mask, solid: Mask) -> Grey:
+    """Return a digit's ink in MNIST's frame, (28, 28) uint8.
+
+    All three are (H, W): ink, 0 on paper, of any scale; where the digit is (some of it, at least); where its
+    strokes are solid, from which their width is taken.
+    """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     side = max(bottom - top, right - left)
@@ -160,7 +168,7 @@ def _grey_of(image: Any) -> Grey:
     return np.asarray(np.rint(grey * opaque + ground * (1 - opaque)), dtype=np.uint8)
 
 
-def _unit_range(grey: npt.ArrayLike) -> Floats:
+def unit_range(grey: npt.ArrayLike) -> Floats:
     """Check the picture and map its full range to 0..1."""
     array = np.asarray(grey)
     if array.ndim != 2:

@@ -1,0 +1,204 @@
+"""Numbers in photographs and scans: strings of handwritten digits, in one or several lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thetanet.errors import InputError
+from thetanet.picture import Grey, unit_range
+from thetanet.reading.choice import MOST_CANDIDATES, candidates_of, divided
+from thetanet.reading.lines import lines_of, skew_of, turned, turned_back, without_rules
+from thetanet.reading.paper import Page, page_of, reduced, strokes
+from thetanet.reading.pieces import Piece, around, cut, frame_of, marks_of, usual_height, without_faint
+
+__all__ = ["Digit", "Reading", "read_numbers"]
+
+_LARGE = 6_000_000  # pixels; larger pictures are averaged down first
+_FINE = 6.0  # pixels; strokes of twice this width or more are averaged down
+_FAINT = 0.33  # marks fainter than this share of the usual ink are no digits
+_SPACE = 0.75  # a gap of this share of a line's height separates two numbers
+_UNSURE = 0.02  # digits less sure than this are taken for scribble
+
+
+@dataclass(frozen=True, eq=False)
+class Digit:
+    """One digit of a reading.
+
+    Attributes
+    ----------
+    label : str
+        The class, or "?" if it was rejected.
+    confidence : float
+        How sure the network is; `FittedNetwork.confidence`.
+    probability : float
+        Share of the answer among the classes; `predict_proba`.
+    box : (top, left, bottom, right)
+        Where it is: rows top to bottom - 1 and columns left to right - 1 of the picture.
+    line : int
+        Its line, from 0.
+    frame : array of shape (28, 28), uint8
+        What the network saw.
+    """
+
+    label: str
+    confidence: float
+    probability: float
+    box: tuple[int, int, int, int]
+    line: int
+    frame: Grey
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What was read: the text of each line, and the digits in the same order."""
+
+    lines: list[str]
+    digits: list[Digit]
+
+    @property
+    def text(self) -> str:
+        """The lines, one below the other."""
+        return "\n".join(self.lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the reading in JSON's types, without the frames."""
+        return {
+            "text": self.text,
+            "lines": list(self.lines),
+            "digits": [
+                {
+                    "label": digit.label,
+                    "confidence": digit.confidence,
+                    "probability": digit.probability,
+                    "box": list(digit.box),
+                    "line": digit.line,
+                }
+                for digit in self.digits
+            ],
+        }
+
+
+def read_numbers(grey: npt.ArrayLike, net: Any = None, *, reject_below: float = 0.0) -> Reading:
+    """Read the numbers on a page.
+
+    Parameters
+    ----------
+    grey : array of shape (H, W)
+        Grey levels as `thetanet.picture.read_picture` returns them; also floats within 0 to 1, and booleans.
+    net : fitted network of 784 inputs, optional
+        The model in the package if None.
+    reject_below : float
+        Digits of a lower confidence are "?".
+
+    Returns
+    -------
+    Reading
+        Without lines if nothing is written there.
+
+    Raises
+    ------
+    InputError
+        If the array is not a picture, or the network does not take images of 28x28 pixels.
+    """
+    if not 0 <= reject_below <= 1:
+        raise InputError(f"reject_below={reject_below!r}: is a confidence, between 0 and 1")
+    array = np.asarray(grey)
+    if array.ndim == 2 and 0 < min(array.shape) < 8:
+        array = np.pad(array, [(0, max(0, 8 - n)) for n in array.shape], mode="edge")
+    levels = unit_range(array).astype(np.float32)
+    net = _network(net)
+    page, degrees, factor = _level_page(levels)
+    found = _digits(page, net) if page.stroke else []
+    lines, digits = [], []
+    for line, row in enumerate(found):
+        text = ""
+        for place, (box, frame, label, sure, share) in enumerate(row):
+            label = label if sure >= reject_below else "?"
+            if place and box.left - row[place - 1][0].right > _SPACE * _height([b for b, *_ in row]):
+                text += " "
+            text += label
+            shape = (-(-levels.shape[0] // factor), -(-levels.shape[1] // factor))
+            own = turned_back(box, shape, degrees)
+            H, W = np.asarray(grey).shape
+            where = (
+                min(own.top * factor, H - 1), min(own.left * factor, W - 1),
+                min(own.bottom * factor, H), min(own.right * factor, W),
+            )  # fmt: skip
+            digits.append(Digit(label, float(sure), float(share), where, line, frame))
+        lines.append(text)
+    return Reading(lines, digits)
+
+
+def _network(net: Any) -> Any:
+    if net is None:
+        from thetanet.pretrained import model_in_package
+        from thetanet.trainable import TrainableNetwork
+
+        net = TrainableNetwork.from_model(model_in_package())
+    if net.theta_.D_I != 784:
+        raise InputError(f"net takes {net.theta_.D_I} inputs; pictures need a network for 28x28 images")
+    return net
+
+
+def _level_page(levels: npt.NDArray[np.float32]) -> tuple[Page, float, int]:
+    """Return the page turned so that lines are level, the angle, and by how much it was averaged down."""
+    factor = int(np.ceil(np.sqrt(levels.size / _LARGE)))
+    levels = reduced(levels, factor)
+    page = page_of(levels)
+    if page.stroke >= 2 * _FINE:
+        more = int(page.stroke / _FINE)
+        factor *= more
+        page = Page(reduced(page.ink, more), page.floor, page.stroke / more)
+    if page.stroke == 0:
+        return page, 0.0, factor
+    degrees = skew_of(strokes(page), page.stroke)
+    if degrees:
+        page = Page(turned(page.ink, degrees), page.floor, page.stroke)
+    return without_rules(page), degrees, factor
+
+
+def _height(boxes: list[Any]) -> float:
+    """Return the height of most digits in a line."""
+    return float(np.median([box.height for box in boxes]))
+
+
+def _digits(page: Page, net: Any) -> list[list[tuple[Any, ...]]]:
+    """Return lines of (box, frame, label, confidence, probability)."""
+    marks = without_faint(marks_of(page, strokes(page)), _FAINT)
+    if not marks:
+        return []
+    lines = lines_of([mark.box for mark in marks], usual_height(marks))
+    divisions = []
+    frames: list[Grey] = []
+    for line in lines:
+        own = [marks[k] for k in line]
+        height = usual_height(own)
+        pieces: list[Piece] = sorted(
+            (piece for mark in own for piece in cut(mark, height, page.stroke)),
+            key=lambda piece: piece.box.left + piece.box.right,
+        )
+        candidates = candidates_of(pieces, height)
+        if len(frames) + len(candidates) > MOST_CANDIDATES:
+            break
+        divisions.append((pieces, candidates, height, len(frames)))
+        frames += [frame_of(page, pieces[c.first : c.last + 1]) for c in candidates]
+    if not frames:
+        return []
+    X = np.array(frames).reshape(len(frames), -1)
+    sure, labels, shares = net.confidence(X), net.predict(X), net.predict_proba(X).max(axis=1)
+    result = []
+    for pieces, candidates, height, start in divisions:
+        chosen = divided(pieces, candidates, sure[start : start + len(candidates)], height)
+        row = []
+        for k in chosen:
+            candidate, place = candidates[k], start + k
+            box = around(pieces[candidate.first : candidate.last + 1])
+            if sure[place] >= _UNSURE:
+                row.append((box, frames[place], str(labels[place]), sure[place], shares[place]))
+        if row:
+            result.append(sorted(row, key=lambda item: item[0].left + item[0].right))
+    return result

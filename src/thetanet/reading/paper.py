@@ -1,0 +1,165 @@
+"""Paper and ink: how much light the strokes swallow at every pixel, whatever the light on the paper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ink = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+_SIDE = 400  # the light is looked at in a picture of this longer side
+_NOISE = 4.5  # ink begins this many standard deviations of the paper's noise above the paper
+_FAINTEST = 0.06  # strokes that swallow less of the light are not seen
+
+
+@dataclass(frozen=True)
+class Page:
+    """Ink on a page.
+
+    Attributes
+    ----------
+    ink : array of shape (H, W), float32
+        Share of the light that is missing: about 0 on paper, at most 1.
+    floor : float
+        Less than this is paper and its noise.
+    stroke : float
+        Usual width of a stroke, in pixels; 0 on an empty page.
+    """
+
+    ink: Ink
+    floor: float
+    stroke: float
+
+
+def page_of(levels: Ink) -> Page:
+    """Tell ink from paper in grey levels of 0 to 1, dark on light or light on dark.
+
+    Shadows multiply the light of paper and ink alike. So the paper is estimated at every pixel, as what a
+    closing leaves (strokes are narrower than its window, shadows are not), and ink is 1 - grey / paper. The
+    first window is wide, for strokes of any width; the second fits the strokes that were found.
+    """
+    levels = levels if _is_dark_on_light(levels) else 1 - levels
+    ink = _missing_light(levels, max(levels.shape) / 8)
+    floor, seen = _floor(ink)
+    stroke = _stroke_width(seen > max(floor, 0.4 * _strength(seen, floor)))
+    if stroke == 0:
+        return Page(ink, floor, 0.0)
+    ink = _missing_light(levels, max(4.0 * stroke, 8.0))
+    floor, seen = _floor(ink)
+    if stroke > 3 and floor > _FAINTEST:
+        from scipy import ndimage
+
+        ink = ndimage.gaussian_filter(ink, min(0.2 * stroke, 3.0))
+        floor, seen = _floor(ink)
+    return Page(ink, floor, _stroke_width(seen > max(floor, 0.4 * _strength(seen, floor))))
+
+
+def reduced(levels: Ink, factor: int) -> Ink:
+    """Average blocks of factor x factor pixels; the last block of an axis may be smaller."""
+    if factor <= 1:
+        return levels
+    height, width = levels.shape
+    rows, columns = np.arange(0, height, factor), np.arange(0, width, factor)
+    sums = np.add.reduceat(np.add.reduceat(levels, rows, axis=0), columns, axis=1)
+    counts = np.diff(np.append(rows, height))[:, None] * np.diff(np.append(columns, width))
+    return np.asarray(sums / counts, dtype=np.float32)
+
+
+def strokes(page: Page, share: float = 0.45) -> Mask:
+    """Return where strokes are: at least `share` as strong as the strongest ink nearby.
+
+    So what is fainter than the digits (ruled lines, stains) comes loose from them.
+    """
+    from scipy import ndimage
+
+    window = max(3, round(8 * page.stroke))
+    factor = max(1, int(page.stroke / 3))
+    small = page.ink
+    if factor > 1:  # maxima of blocks
+        height, width = (-(-n // factor) * factor for n in small.shape)
+        padded = np.pad(small, ((0, height - small.shape[0]), (0, width - small.shape[1])))
+        small = padded.reshape(height // factor, factor, -1, factor).max(axis=(1, 3))
+    small = ndimage.maximum_filter(small, max(3, window // factor))
+    small = ndimage.uniform_filter(small, max(3, window // factor // 2))
+    nearby = np.repeat(np.repeat(small, factor, axis=0), factor, axis=1) if factor > 1 else small
+    nearby = nearby[: page.ink.shape[0], : page.ink.shape[1]]
+    return np.asarray(page.ink > np.maximum(page.floor, share * nearby))
+
+
+def _is_dark_on_light(levels: Ink) -> bool:
+    """Strokes are few: where most of the deviation from the local median is downwards, they are dark."""
+    from scipy import ndimage
+
+    small = reduced(levels, max(1, round(max(levels.shape) / _SIDE)))
+    relief = small - ndimage.median_filter(reduced(small, 3), 21, mode="nearest").repeat(3, 0).repeat(3, 1)[
+        : small.shape[0], : small.shape[1]
+    ]
+    spread = 4 * float(np.quantile(np.abs(relief), 0.3)) / 0.385
+    dark = float(np.square(relief[relief < -spread]).sum())
+    light = float(np.square(relief[relief > spread]).sum())
+    return dark >= light
+
+
+def _missing_light(levels: Ink, window: float) -> Ink:
+    """Return 1 - grey / paper; the paper is a closing with this window, in pixels."""
+    from scipy import ndimage
+
+    factor = max(1, min(int(window / 12), round(max(levels.shape) / 100)))
+    small = reduced(levels, factor)
+    side = max(3, round(window / factor)) | 1
+    if min(small.shape) > 8:
+        small = ndimage.median_filter(small, 3, mode="nearest")
+    paper = ndimage.grey_closing(small, size=(side, side), mode="nearest")
+    paper = ndimage.uniform_filter(paper, max(3, side // 3), mode="nearest")
+    paper = _enlarged(paper, factor, levels.shape)
+    ink = 1 - levels / np.maximum(paper, 0.02)
+    ink -= np.float32(np.median(ink[:: max(1, ink.shape[0] // 500), :: max(1, ink.shape[1] // 500)]))
+    return np.asarray(np.clip(ink, -1, 1), dtype=np.float32)
+
+
+def _enlarged(small: Ink, factor: int, shape: tuple[int, ...]) -> Ink:
+    """Undo `reduced`, linearly between the centres of the blocks."""
+    if factor <= 1:
+        return small
+    for axis in (0, 1):
+        places = np.clip((np.arange(shape[axis]) - (factor - 1) / 2) / factor, 0, small.shape[axis] - 1)
+        low = np.minimum(places.astype(np.intp), max(0, small.shape[axis] - 2))
+        part = (places - low).astype(np.float32)
+        part = part[:, None] if axis == 0 else part
+        high = np.minimum(low + 1, small.shape[axis] - 1)
+        small = small.take(low, axis) * (1 - part) + small.take(high, axis) * part
+    return small
+
+
+def _floor(ink: Ink) -> tuple[float, Ink]:
+    """Return below what all is paper, and a thinned picture that is enough for estimates."""
+    step = max(1, int(np.sqrt(ink.size / 1_000_000)))
+    sample = ink[::step, ::step]
+    noise = float(np.quantile(np.abs(sample), 0.5)) / 0.6745
+    return max(_FAINTEST, _NOISE * noise), ink
+
+
+def _strength(ink: Ink, floor: float) -> float:
+    """Return how strong strokes usually are."""
+    step = max(1, int(np.sqrt(ink.size / 1_000_000)))
+    sample = ink[::step, ::step]
+    above = sample[sample > floor]
+    return float(np.quantile(above, 0.8)) if above.size else 0.0
+
+
+def _stroke_width(mask: Mask) -> float:
+    """Return the usual width of the strokes, in pixels; 0 if there are none."""
+    from scipy import ndimage
+
+    if mask.size > 4_000_000:  # a band through the middle of a large picture does not always meet a digit
+        mask = mask[::2, ::2]
+        return 2 * _stroke_width(mask)
+    if not mask.any():
+        return 0.0
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))
+    ridge = depth[(depth >= 1) & (depth == ndimage.maximum_filter(depth, 3))]
+    ridge = ridge[ridge > 1] if (ridge > 1).sum() > 20 else ridge  # specks have depth 1
+    return max(1.0, 2 * float(np.median(ridge)) - 0.5)
