@@ -1,7 +1,7 @@
-"""Run the code cells of docs/alive.md, write what they print back into it, and make examples/alive.ipynb of it.
+"""Run the code cells of docs/alive.md, write what they print into it, and make examples/alive.ipynb of it.
 
-The page is the source. After a ``python`` block stand what it prints, as a ``text`` block, and, where the last
-line of the block is a figure, the image ``![alternative text](file.png)``; both are made here::
+The page is the source. A ``python`` block is followed by what it prints, a ``text`` block, and, if it ends
+with a figure, by an image ``![alternative text](file.png)``. The text block and the file are made here::
 
     python docs/make_alive.py
 """
@@ -78,9 +78,8 @@ def write(parts: list[Text | Cell]) -> str:
     return "".join(part.page() for part in parts)
 
 
-def run(parts: list[Text | Cell]) -> Iterator[tuple[Cell, str, Any]]:
-    """Run the cells in order, in one namespace; yield each with what it printed and its figure, or None."""
-    names: dict[str, Any] = {"__name__": "__main__"}
+def run(parts: list[Text | Cell], names: dict[str, Any]) -> Iterator[tuple[Cell, str, Any]]:
+    """Run the cells in order in the namespace `names`; yield each, what it printed, its figure or None."""
     for number, cell in enumerate((part for part in parts if isinstance(part, Cell)), start=1):
         tree = ast.parse(cell.source)
         last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
@@ -104,17 +103,26 @@ def png(figure: Any) -> bytes:
     from PIL import Image
 
     drawn, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=90, facecolor="white")
-    image = Image.open(drawn).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    figure.savefig(drawn, format="png", dpi=80, facecolor="white")
+    image = (
+        Image.open(drawn).convert("RGB").quantize(64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    )
     image.save(small, format="png", optimize=True)
     return small.getvalue()
 
 
 def notebook(parts: list[Text | Cell]) -> str:
     """Return the notebook of a page: the same text, code, output and pictures."""
-    # Figures made without pyplot show themselves in Jupyter only after this line.
-    cells = [_code("%matplotlib inline\n", [], 1)]
-    for part in parts:
+    cells: list[dict[str, Any]] = []
+    for place, part in enumerate(parts):
+        if place == 1:  # after the introduction
+            cells.append(
+                _code(
+                    "# Figures made without pyplot show themselves after this line.\n%matplotlib inline",
+                    [],
+                    1,
+                )
+            )
         if isinstance(part, Text):
             # The notebook lies in another folder: links to neighbours of the page become links to docs/.
             text = re.sub(r"\]\((?!https?:|#|\.\./)", "](../docs/", part.source.strip("\n"))
@@ -161,7 +169,7 @@ def main() -> None:
     """Make all of it again."""
     parts = read(PAGE.read_text())
     made = []
-    for cell, printed, figure in run(parts):
+    for cell, printed, figure in run(parts, {}):
         if figure is not None:
             (DOCS / cell.picture).write_bytes(png(figure))
         made.append(replace(cell, printed=printed))
