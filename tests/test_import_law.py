@@ -43,6 +43,7 @@ LAW = {
     "thetanet.plots.descent": MATHEMATICS | {"thetanet.plots"},
     "thetanet.plots": LEAVES | {"thetanet.plots"},
     "thetanet.deform": LEAVES | {"thetanet.data", "thetanet.engine"},
+    "thetanet.views": LEAVES | {"thetanet.deform"},
     "thetanet.recipes": LEAVES | {"thetanet.descent", "thetanet.deform"},
 }
 
@@ -66,9 +67,15 @@ ONLY = {
     "dask": {"engine/dask.py"},
     "distributed": {"engine/dask.py"},
     "onnx": {"export.py"},
-    "matplotlib": {"plots/axes.py", "plots/training.py", "plots/answers.py", "plots/descent.py"},
+    "matplotlib": {
+        "plots/axes.py",
+        "plots/training.py",
+        "plots/answers.py",
+        "plots/descent.py",
+        "plots/embedding.py",
+    },
     "PIL": {"picture.py"},
-    "typer": {"cli/shared.py", "cli/training.py", "cli/using.py"},
+    "typer": {"cli/reporting.py", "cli/shared.py", "cli/training.py", "cli/using.py"},
     "safetensors": set(),  # model_file.py writes the format itself (DECISIONS.md)
     "torch": set(),
     "pandas": set(),

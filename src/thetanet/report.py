@@ -7,10 +7,68 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thetanet.data.files import Dataset
 from thetanet.errors import InputError
 from thetanet.fitted import FittedNetwork
+from thetanet.network import cross_entropy
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network says about labelled samples, and whether it is right; from one forward propagation.
+
+    Attributes
+    ----------
+    y, predicted : arrays of shape (M,), or (M, D_O) for multi-label
+        True labels and answers.
+    wrong : array of shape (M,)
+        For multi-label, whether any label is wrong.
+    probability : array of shape (M, n_classes)
+        As of `predict_proba`.
+    confidence : array of shape (M,)
+        As of `confidence`.
+    error : float
+        E per sample.
+    """
+
+    y: NDArray[Any]
+    predicted: NDArray[Any]
+    wrong: NDArray[np.bool_]
+    probability: NDArray[Any]
+    confidence: NDArray[Any]
+    error: float
+
+    @classmethod
+    def of(cls, net: FittedNetwork, X: Any, y: Any) -> Answers:
+        """Ask a fitted network about each row of X.
+
+        Raises
+        ------
+        InputError
+            If the data has another number of inputs, or labels that the network does not know.
+        """
+        if X.shape[1] != net.theta_.D_I:
+            raise InputError(
+                f"the data has {X.shape[1]} inputs, but the model takes {net.theta_.D_I}: give data like it "
+                "was trained on"
+            )
+        labels, y = net._labels, np.asarray(y)
+        targets = labels.targets(y)
+        if len(targets) != X.shape[0]:
+            raise InputError(f"X has {X.shape[0]} samples, but y has {len(y)}: give one label a sample")
+        A2 = net.decision_function(X).reshape(len(y), -1)
+        L = targets if targets.ndim == 2 else targets[:, None] == np.arange(labels.D_O)
+        predicted = labels.decide(A2)
+        return cls(
+            y=y,
+            predicted=predicted,
+            wrong=(predicted != y).reshape(len(y), -1).any(axis=1),
+            probability=labels.probabilities(A2),
+            confidence=labels.confidence(A2),
+            error=float(cross_entropy(A2.astype(np.float64), L.astype(np.float64)).sum()) / len(y),
+        )
 
 
 @dataclass(frozen=True)
@@ -40,33 +98,35 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluation(net: FittedNetwork, X: Any, y: Any, worst: int = 10, reject_below: float = 0.0) -> Evaluation:
+def evaluation(
+    net: FittedNetwork,
+    X: Any,
+    y: Any,
+    worst: int = 10,
+    reject_below: float = 0.0,
+    answers: Answers | None = None,
+) -> Evaluation:
     """Measure a fitted network on labelled data.
 
-    With `reject_below`, no answer is given where `net.confidence` is lower.
+    With `reject_below`, no answer is given where `net.confidence` is lower. `answers` are the network's to X,
+    if they are known already.
 
     Raises
     ------
     InputError
         If the data has another number of inputs, or labels that the network does not know.
     """
-    if X.shape[1] != net.theta_.D_I:
-        raise InputError(
-            f"the data has {X.shape[1]} inputs, but the model takes {net.theta_.D_I}: give data like it was "
-            "trained on"
-        )
-    measure, predicted = net.measure(X, y), net.predict(X)
-    y = np.asarray(y)
-    wrong = (predicted != y).reshape(len(y), -1).any(axis=1)
+    answers = Answers.of(net, X, y) if answers is None else answers
+    y, predicted, wrong = answers.y, answers.predicted, answers.wrong
     labels = net.classes_.tolist()
     confusion, mistakes, calibration = None, [], None
-    answered = net.confidence(X) >= reject_below
+    answered = answers.confidence >= reject_below
     if y.ndim == 1:
-        calibration = calibration_error(net.predict_proba(X).max(axis=1), ~wrong)
+        calibration = calibration_error(answers.probability.max(axis=1), ~wrong)
         pairs = np.searchsorted(net.classes_, y) * len(labels) + np.searchsorted(net.classes_, predicted)
         confusion = np.bincount(pairs, minlength=len(labels) ** 2).reshape(-1, len(labels)).tolist()
         rows = np.flatnonzero(wrong)
-        shares = net.predict_proba(X[rows]) if len(rows) else np.empty((0, len(labels)))
+        shares = answers.probability[rows]
         for place in np.argsort(-shares.max(axis=1, initial=0), kind="stable")[:worst]:
             row = int(rows[place])
             mistakes.append(
@@ -82,7 +142,7 @@ def evaluation(net: FittedNetwork, X: Any, y: Any, worst: int = 10, reject_below
         samples=len(y),
         accuracy=1 - int(wrong.sum()) / len(y),
         mistakes=int(wrong.sum()),
-        error=measure.error / measure.weight,
+        error=answers.error,
         labels=labels,
         confusion=confusion,
         worst=mistakes,
@@ -130,12 +190,12 @@ def draw_answers(net: FittedNetwork, X: Any, y: Any, folder: Path) -> list[Path]
     from thetanet import plots
 
     folder.mkdir(parents=True, exist_ok=True)
-    found = evaluation(net, X, y, worst=len(X))
+    answers = Answers.of(net, X, y)
+    found = evaluation(net, X, y, worst=len(answers.y), answers=answers)
     if found.confusion is None:
         raise InputError("pictures of the answers: are of one label a sample, not of multi-label data")
     drawn = {"confusion.png": plots.plot_confusion(np.array(found.confusion), found.labels)}
-    probability, right = net.predict_proba(X).max(axis=1), net.predict(X) == np.asarray(y)
-    drawn["reliability.png"] = plots.plot_reliability(probability, right)
+    drawn["reliability.png"] = plots.plot_reliability(answers.probability.max(axis=1), ~answers.wrong)
     side = int(np.sqrt(X.shape[1]))
     if found.worst and side * side == X.shape[1]:
         some = found.worst[:200]
