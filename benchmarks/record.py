@@ -1,7 +1,7 @@
 """The record: the most accurate networks of this form on MNIST, and the model in the package.
 
-`python benchmarks/record.py [PART...]`, parts: choose singles wide varied committee students digits speed
-measure. Trained models go to build/record, one that is there already is not trained again. All that is chosen is
+`python benchmarks/record.py [PART...]`, parts: choose singles wide varied committee views students digits
+speed measure. Trained models go to build/record, one that is there already is not trained again. All that is chosen is
 chosen by `choose`, on the last 10,000 training images; `measure`, the last part, reads the test images and writes
 docs/record.md.
 """
@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from record_report import as_lines, write
-from thetanet import Adam, Deform, ThetaNetClassifier, recipe
-from thetanet.committee import merge_models
+from thetanet import Adam, Deform, ThetaNetClassifier, image_views, recipe
+from thetanet.committee import at_part, merge_models
 from thetanet.data.mnist import load_mnist_training
 from thetanet.model_file import load_model, save_model
 
@@ -41,6 +41,9 @@ VARIED = [
         dataclasses.replace(STRONG, pen=1.0, smooth=0.11),
     )
 ]
+# A committee whose members look at different views: view and seed of each.
+VIEWS = ("upright", "even", "wide", "upright-wide")
+VIEWED = [*((view, 0) for view in VIEWS), *((view, seed) for seed in (1, 2) for view in VIEWS[:2])]
 STUDENT = SINGLE | {"epochs": 120}
 SHIPPED = STUDENT | {"epochs": 84, "hidden": 1850, "descent": Adam(rate=0.003)}
 
@@ -51,10 +54,11 @@ SHIPPED = STUDENT | {"epochs": 84, "hidden": 1850, "descent": Adam(rate=0.003)}
 WEAK, STRONGEST = Deform(), VARIED[2]["deform"]
 
 
-def tried(hidden, epochs, deform, rate=0.004, seed=0, batch=128, **more):
+def tried(hidden, epochs, deform, rate=0.004, seed=0, batch=128, view="raw", **more):
     rule = Adam(rate=rate, **more)
     return {
         "hidden": hidden, "epochs": epochs, "deform": deform, "descent": rule, "random_state": seed, "batch": batch,
+        "view": view,
     }  # fmt: skip
 
 
@@ -87,15 +91,21 @@ CHOICES = {
     "80 epochs, rate 0.005, strongest": tried(800, 80, STRONGEST, 0.005),
     "80 epochs, rate 0.005, strength to 0.5": tried(800, 80, dataclasses.replace(WEAK, anneal=0.5), 0.005),
     "60 epochs, rate 0.004, mini-batches of 64": tried(800, 60, WEAK, batch=64),
+    **{f"42 epochs, rate 0.004, view {view}": tried(800, 42, STRONG, view=view) for view in ("raw", *VIEWS)},
+    **{
+        f"84 epochs, rate 0.003, 1,600 units, view {view}": tried(1600, 84, STRONG, 0.003, view=view)
+        for view in ("upright", "even", "upright-wide")
+    },
     "144 epochs, rate 0.005, strong, to 0.3": tried(800, 144, dataclasses.replace(STRONG, anneal=0.3), 0.005),
 }
 
 
-def train(name, settings, seed, teacher=None):
+def train(name, settings, seed, teacher=None, view="raw"):
     """Train one network, or find it where an earlier call has left it."""
     path = MODELS / f"{name}.safetensors"
     if not path.exists():
         X, y = load_mnist_training()
+        X = image_views(X, [view])
         net = ThetaNetClassifier(**settings, random_state=seed, teacher=teacher)
         began = time.time()
         for record in net.iter_fit(X, y, checkpoint=MODELS / f"{name}-checkpoints", resume=True):
@@ -128,8 +138,10 @@ def choose():
     for name, settings in CHOICES.items():
         if f"choice: {name}" in results:
             continue
-        net = ThetaNetClassifier(**settings)
-        net.fit(X[fit], y[fit], X_val=X[held], y_val=y[held])
+        some = dict(settings)
+        seen = image_views(X, [some.pop("view")])
+        net = ThetaNetClassifier(**some)
+        net.fit(seen[fit], y[fit], X_val=seen[held], y_val=y[held])
         wrong, E = (1 - np.array(net.history_["val_accuracy"])) * 100, net.history_["val_error"]
         print(f"{name}: {wrong[-1]:.2f}% of the last 10,000 training images wrong, E {E[-1]:.4f}", flush=True)
         note(
@@ -159,6 +171,18 @@ def merged(name, members):
 
 def committee():
     return merged("committee", [*singles(), *wide(), *varied()])
+
+
+def views():
+    """One network for the views side by side, of members that see one of them each."""
+    members = [
+        (train(f"view-{view}-{seed}", WIDE, seed, view=view), VIEWS.index(view)) for view, seed in VIEWED
+    ]
+    path = MODELS / "views.safetensors"
+    if not path.exists():
+        parts = [at_part(load_model(member), part, len(VIEWS)) for member, part in members]
+        save_model(path, merge_models(parts))
+    return path
 
 
 def students():
@@ -231,6 +255,7 @@ if __name__ == "__main__":
         "wide",
         "varied",
         "committee",
+        "views",
         "students",
         "digits",
         "speed",

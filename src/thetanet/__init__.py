@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from thetanet.predictor import Predictor
     from thetanet.pretrained import load_pretrained
     from thetanet.recipes import recipe
+    from thetanet.views import image_views
 
 __version__ = "0.1.0"
 
@@ -64,6 +65,7 @@ __all__ = [
     "error_and_gradient",
     "forward",
     "hessian_product",
+    "image_views",
     "load_mnist",
     "load_pretrained",
     "recipe",
@@ -90,6 +92,7 @@ _LAZY = {
     "ScaledConjugateGradients": "thetanet.descent",
     "ThetaNetClassifier": "thetanet.estimator",
     "hessian_product": "thetanet.hessian",
+    "image_views": "thetanet.views",
     "load_mnist": "thetanet.data.mnist",
     "load_pretrained": "thetanet.pretrained",
     "recipe": "thetanet.recipes",

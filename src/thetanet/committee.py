@@ -1,13 +1,14 @@
-"""Committees: several networks, or several views of one, as one network of the same form, exactly.
+"""Committees: several networks, or several looks at one image, as one network of the same form, exactly.
 
-A view is what a network says of an image that was turned, scaled or shifted. Such changes are linear in the
-pixels, x -> x S, so a network behind it is a network again: (x S) W1 = x (S W1). The mean over some views has
-a lower E than one look (DECISIONS.md).
+A look is what a network says of an image that was turned, scaled or shifted. Such changes are linear in the
+pixels, x -> x S, so a network behind it is a network again: (x S) W1 = x (S W1). The mean over some
+looks has a lower E than one (DECISIONS.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,29 @@ def merge_models(models: Sequence[Model]) -> Model:
         input_shape=first.input_shape,
         scaling=first.scaling,
         training={"merged": [model.training for model in models]},
+    )
+
+
+def at_part(model: Model, part: int, parts: int) -> Model:
+    """Return the model for inputs of `parts` equal parts side by side, of which it sees one.
+
+    Members of a committee that look at different views of an image (`thetanet.views`) can be merged then: the
+    committee is one network for all views side by side.
+
+    Raises
+    ------
+    InputError
+        If there is no such part.
+    """
+    if not 0 <= part < parts:
+        raise InputError(f"part={part}: parts are numbered from 0 to {parts - 1}")
+    theta = model.theta
+    wide = Theta.zeros(theta.D_I * parts, theta.D_H, theta.D_O, theta.dtype)
+    wide.b1[...], wide.two[...] = theta.b1, theta.two
+    wide.W1[part * theta.D_I : (part + 1) * theta.D_I] = theta.W1
+    names = model.feature_names
+    return replace(
+        model, theta=wide, feature_names=None if names is None else names * parts, input_shape=None
     )
 
 
