@@ -67,7 +67,9 @@ def test_views_keep_type_shape_and_empty_images(digits, view, dtype):
     assert not seen[3].any()
     few = image_views(X[:5], [view]).astype(float)
     assert np.abs(few - seen[:5]).max() <= (1 if dtype == np.uint8 else 0.05)  # sums are rounded otherwise
-    assert np.abs(seen.astype(float) - image_views(digits[:20] * (X > 0), [view])).max() <= 1
+    assert (
+        np.abs(seen.astype(float) - image_views(digits[:20] * (X > 0), [view])).max() < 2
+    )  # "even" rounds twice
 
 
 def test_views_stand_side_by_side(digits):

@@ -1,9 +1,9 @@
 """Views of images: the same digit without its slant, or brought to a standard width or extent.
 
-People write slanted, narrow or wide. A network that sees every image brought to a standard has less to
-learn (LeCun et al. 1998 call it deslanting), and networks that see different views make different mistakes: a
-committee of them is better than one of equals (Meier, Ciresan, Gambardella & Schmidhuber 2011). How an image is
-changed depends on the image, so a view cannot be folded into Theta(1); it stands before the network.
+People write slanted, narrow or wide. A network that sees every image brought to a standard has less to learn
+(LeCun et al. 1998 call it deslanting), and networks that see different views make different mistakes: a
+committee of them is better than one of equals (Meier, Ciresan, Gambardella & Schmidhuber 2011). How an image
+is changed depends on the image, so a view cannot be folded into Theta(1); it stands before the network.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def image_views(
         Images, uint8 or floating point; 0 is paper.
     views : sequence of str
         "raw": the image as it is. "upright": its slant is taken away, its centre of mass is in the middle.
-        "even": upright, and scaled so that the ink extends equally far in all images along both sides. "wide":
-        its box is scaled to 4/7 of the frame's width. "upright-wide": both.
+        "even": upright, and scaled so that the ink extends equally far in all images along both sides.
+        "wide": its box is scaled to 4/7 of the frame's width. "upright-wide": both.
     shape : (h, w), optional
         Of the images, if they are not square.
 
@@ -92,7 +92,7 @@ def _even(X: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
 
 def _wide(X: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     h, w = shape
-    columns = (X > _INK * X.max(axis=1, keepdims=True)).reshape(-1, h, w).any(axis=1)
+    columns = (_INK * X.max(axis=1, keepdims=True) < X).reshape(-1, h, w).any(axis=1)
     first, last = columns.argmax(axis=1), w - 1 - columns[:, ::-1].argmax(axis=1)
     affine = np.zeros((len(X), 2, 3))
     affine[:, 0, 0] = 1
