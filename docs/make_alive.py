@@ -99,14 +99,12 @@ def run(parts: list[Text | Cell], names: dict[str, Any]) -> Iterator[tuple[Cell,
 
 
 def png(figure: Any) -> bytes:
-    """Return the figure as a small PNG: 64 colours are enough for what is drawn here."""
+    """Return the figure as a small PNG: 128 colours are enough for what is drawn here."""
     from PIL import Image
 
     drawn, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=80, facecolor="white")
-    image = (
-        Image.open(drawn).convert("RGB").quantize(64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    )
+    figure.savefig(drawn, format="png", dpi=72, facecolor="white")
+    image = Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE)
     image.save(small, format="png", optimize=True)
     return small.getvalue()
 
