@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ _FLAT = 0.35  # of the edge shows one and the same grey: there is no light to ev
 _THINNEST, _USUAL = 0.75, 2.2  # widths of strokes in pixels of the frame: thinner ones are thickened
 
 
-def read_picture(path: str | os.PathLike[str]) -> Grey:
+def read_picture(path: str | os.PathLike[str] | IO[bytes], most_pixels: int = MOST_PIXELS) -> Grey:
     """Read a PNG, JPEG or any other picture that Pillow knows, as grey levels.
 
     The camera's orientation mark is obeyed. Transparent parts become white, or black where the
@@ -38,7 +38,9 @@ def read_picture(path: str | os.PathLike[str]) -> Grey:
 
     Parameters
     ----------
-    path : path of the file
+    path : path of the file, or a binary file that is open
+    most_pixels : int
+        Larger pictures are refused, before they are decoded.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def read_picture(path: str | os.PathLike[str]) -> Grey:
     Raises
     ------
     DataFileError
-        If the file is missing, is not a picture, is truncated or has more than 50 million pixels.
+        If the file is missing, is not a picture, is truncated or has too many pixels (more than 50 million).
     MissingExtraError
         If Pillow is not installed.
     """
@@ -56,28 +58,29 @@ def read_picture(path: str | os.PathLike[str]) -> Grey:
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError as error:
         raise MissingExtraError("reading pictures", "picture") from error
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else "the file"
     try:
         with warnings.catch_warnings():
             # Pillow warns of large pictures (we refuse them) and of oddities in marks that we do not use.
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 width, height = image.size
-                if width * height > MOST_PIXELS:
-                    raise DataFileError(_too_large(path, f"{width} x {height} pixels"))
+                if width * height > most_pixels:
+                    raise DataFileError(_too_large(name, f"{width} x {height} pixels", most_pixels))
                 return _grey_of(ImageOps.exif_transpose(image))
     except DataFileError:
         raise
     except Image.DecompressionBombError as error:
-        raise DataFileError(_too_large(path, "far too many pixels")) from error
+        raise DataFileError(_too_large(name, "far too many pixels", most_pixels)) from error
     except FileNotFoundError as error:
-        raise DataFileError(f"{os.fspath(path)}: there is no such file") from error
+        raise DataFileError(f"{name}: there is no such file") from error
     except UnidentifiedImageError as error:
         raise DataFileError(
-            f"{os.fspath(path)}: not a picture in any format that Pillow reads; save it as PNG or JPEG"
+            f"{name}: not a picture in any format that Pillow reads; save it as PNG or JPEG"
         ) from error
     except Exception as error:  # a broken file can make Pillow's decoders raise nearly anything
         raise DataFileError(
-            f"{os.fspath(path)}: the picture cannot be read ({error or type(error).__name__}); "
+            f"{name}: the picture cannot be read ({error or type(error).__name__}); "
             "the file is truncated, damaged or not readable: save it again as PNG or JPEG"
         ) from error
 
@@ -132,10 +135,9 @@ def frame_of_strokes(ink: npt.NDArray[Any], mask: Mask, solid: Mask) -> Grey:
     return _centred(_as_bytes(box))
 
 
-def _too_large(path: str | os.PathLike[str], size: str) -> str:
+def _too_large(name: str, size: str, most: int) -> str:
     return (
-        f"{os.fspath(path)}: the picture has {size}; at most {MOST_PIXELS // 1_000_000} million are read: "
-        "scale it down first"
+        f"{name}: the picture has {size}; at most {most // 1_000_000} million are read: scale it down first"
     )
 
 
