@@ -51,9 +51,17 @@ def table(
 ) -> Html:
     """Return a table; the first cell of each row is its heading. What is too wide scrolls by itself.
 
-    Cells that are tuples are (content, attributes).
+    Cells that are tuples are (content, attributes); a column of class "text" is aligned to the left.
     """
-    head = element("tr", *(element("th", heading, scope="col") for heading in headings))
+    rows = list(rows)
+    texts = [isinstance(cell, tuple) and cell[1].get("class_") == "text" for cell in (rows or [()])[0]]
+    head = element(
+        "tr",
+        *(
+            element("th", heading, scope="col", class_="text" if text else None)
+            for heading, text in zip(headings, texts or [False] * len(headings), strict=False)
+        ),
+    )
     body = []
     for first, *others in rows:
         cells = [element("th", first, scope="row")]
@@ -68,7 +76,7 @@ def table(
         element("tbody", *body),
         class_=class_,
     )
-    return element("div", whole, class_="scroll", role="region", tabindex=0, aria_label=caption)
+    return element("div", whole, class_="scroll", role="group", tabindex=0, aria_label=caption)
 
 
 def facts(caption: str, rows: Iterable[tuple[Any, Any]]) -> Html:

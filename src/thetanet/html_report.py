@@ -225,13 +225,18 @@ def _names(net: FittedNetwork, about: About) -> Sequence[str] | None:
 
 def _lede(net: FittedNetwork, about: About, found: Evaluation) -> str:
     D_I, D_H, D_O = net.theta_.shape
-    outputs = "one output" if D_O == 1 else f"{D_O:,} outputs"
+    whole = " (all labels of a sample)" if net._labels.multilabel else ""
     kind = "test samples" if about.tested else "samples"
-    warning = "" if about.tested else " There is no test part, so it may have learnt from these very samples."
+    warning = "" if about.tested else " There is no test part: it may have learnt from these very samples."
+    right = percent(found.accuracy)
     return (
-        f"{D_I:,} inputs, {D_H:,} hidden units, {outputs}. Of {found.samples:,} {kind} of {about.data} it "
-        f"gets {percent(found.accuracy)} right.{warning}"
+        f"{D_I:,} inputs, {D_H:,} hidden units, {_outputs(D_O)}. "
+        f"Of {found.samples:,} {kind} of {about.data} it gets {right} right{whole}.{warning}"
     )
+
+
+def _outputs(D_O: int) -> str:
+    return "one output" if D_O == 1 else f"{D_O:,} outputs"
 
 
 def _key_figures(found: Evaluation) -> Html:
@@ -268,7 +273,7 @@ def _facts(net: FittedNetwork, about: About) -> Html:
         [
             (
                 "shape",
-                f"{theta.D_I:,} inputs, {theta.D_H:,} hidden units, {theta.D_O:,} outputs (sigmoid units)",
+                f"{theta.D_I:,} inputs, {theta.D_H:,} hidden units, {_outputs(theta.D_O)} (sigmoid units)",
             ),
             ("parameters", f"{theta.flat.size:,} numbers, {theta.dtype}"),
             (kind, f"{len(net.classes_):,}: {', '.join(labels)}{more}"),
@@ -300,11 +305,11 @@ def _training(about: About, history: Mapping[str, Sequence[Any]]) -> list[Html]:
 
         try:
             ax = plot_learning_curve(history, ax=axes_of(None, (5.4, 3.3)))
-        except (TypeError, ValueError) as problem:
-            raise InputError(f"history: is not one of a training: {problem}") from None
+            first, last = (float(history["error"][place]) for place in (0, -1))
+        except (TypeError, ValueError, OverflowError) as problem:
+            raise InputError(f"history: is not that of a training: {problem}") from None
         ax.set_title("", loc="left")
-        epochs, first, last = len(history["error"]), history["error"][0], history["error"][-1]
-        alt = f"Learning curve of {epochs} epochs: E per sample goes from {first:.4g} to {last:.4g}"
+        alt = f"Learning curve, {len(history['error'])} epochs: E per sample from {first:.4g} to {last:.4g}"
         parts.append(drawing(svg_text(ax, "learning"), alt, "E per sample and share of errors, by epoch"))
     elif rows:
         parts.append(
@@ -324,6 +329,6 @@ def _told(name: str, value: Any) -> str:
             if value < 1e4
             else f"{value:,.0f}"
         )
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return short(str(value).strip("'"), 300)

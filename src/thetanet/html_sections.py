@@ -155,7 +155,7 @@ def mistakes(X: Any, found: Evaluation, shape: tuple[int, int] | None) -> list[H
             )
             for mistake in found.worst[:20]
         ]
-        headings = "row of the data", "true class", "answer", "its probability", "of the true class"
+        headings = "row", "true class", "answer", "its probability", "of the true class"
         return [element("p", count), table("The surest mistakes", headings, rows)]
     from thetanet.plots.embedding import pixels_text
 
@@ -217,7 +217,11 @@ def inside(
             else:
                 target = f"output {outputs[weight['to']]}"
             weights.append((origin, (target, {"class_": "text"}), f"{weight['value']:+.4g}"))
-        parts.append(table("The largest weights", ("from", "to", "weight"), weights))
+        note = "These are weights of raw inputs: an input that varies little in numbers has large ones."
+        parts += [
+            table("The largest weights", ("from", "to", "weight"), weights),
+            element("p", note, class_="note"),
+        ]
     return parts
 
 

@@ -46,6 +46,8 @@ def report(
 
     if not to.absolute().parent.is_dir():
         raise InputError(f"--out {to}: the folder does not exist; make it first")
+    if to.is_dir():
+        raise InputError(f"--out {to}: is a folder; name the file to write")
     learnt = None if history is None else _history(history)
     known = model_in_package() if model is None else load_model(model)
     net = TrainableNetwork.from_model(known)

@@ -44,7 +44,9 @@ def svg_text(axes: Axes, name: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(?<=<svg) [^>]*?(viewBox=\"[^\"]*\")[^>]*", r" \1", svg, count=1)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # such as axes_1, which every drawing has
-    svg = re.sub(r"(font: (?:\w+ )*[\d.]+px) [^;\"]*", r"\1 var(--sans)", svg)
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # would be that of the whole page
+    # Matplotlib names the font by itself, older versions in one with its size.
+    svg = re.sub(r"(font-family:|font: (?:\w+ )*[\d.]+px) [^;\"]*", r"\1 var(--sans)", svg)
     return re.sub("#[0-9a-f]{6}", lambda found: _colour(found[0]), svg)
 
 
