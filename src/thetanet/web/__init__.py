@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Collection
 from typing import Any
@@ -65,21 +66,36 @@ def serve(
                 ready(_address(host, self.servers[0].sockets[0].getsockname()[1]))
 
     application = create_app(
-        net, name, data, allow_hosts=allow_hosts, training_seconds=training_seconds,
+        net,
+        name,
+        data,
+        allow_hosts=allow_hosts,
+        training_seconds=training_seconds,
         ending=lambda: server.should_exit,
-    )  # fmt: skip
-    server = Server(
-        uvicorn.Config(
-            application, host=host, port=port, log_level="warning", access_log=False, ws="none",
-            timeout_graceful_shutdown=_GRACE, timeout_keep_alive=15, limit_concurrency=256, server_header=False,
-        )  # fmt: skip
     )
+    config = uvicorn.Config(
+        application,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        timeout_graceful_shutdown=_GRACE,
+        timeout_keep_alive=15,
+        limit_concurrency=256,
+        server_header=False,
+    )
+    server = Server(config)
+    # uvicorn ends in good order on SIGTERM, then raises it again: that has been seen to.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         server.run()
     except SystemExit:
         raise InputError(f"port {port} on {host} cannot be used: it is taken; give another --port") from None
     except KeyboardInterrupt:
         pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if any(training.thread.is_alive() for training in application.state.trainings.all()):
         # Compiling does not look up: nothing of it is worth waiting for, and nothing is left half-written.
         sys.stdout.flush()

@@ -84,7 +84,7 @@ const choose = (name, focus = false) => {
     if (chosen && focus) tab.focus();
     panels[tab.textContent].panel.hidden = !chosen;
   }
-  history.replaceState(null, "", `#${idOf(name)}`);
+  history.replaceState(null, "", `#/${idOf(name)}`); // no id of the page, which would be scrolled to
   panels[name].show();
 };
 
@@ -144,7 +144,7 @@ const look = async () => {
 
 const begin = async () => {
   setTheme(themes[localStorage.getItem("theme")] ? localStorage.getItem("theme") : "system");
-  const first = Object.keys(views).find((name) => `#${idOf(name)}` === location.hash) ?? "Forward";
+  const first = Object.keys(views).find((name) => `#/${idOf(name)}` === location.hash) ?? "Forward";
   choose(first);
   try {
     await loadModel();

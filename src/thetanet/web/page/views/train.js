@@ -47,7 +47,7 @@ export const train = (panel, shown) => {
   const scale = h("select", { onchange: () => paint() }, h("option", { value: "error" }, "E per image"), h("option", { value: "wrong" }, "share of errors"));
   const across = h("select", { onchange: () => paint() }, h("option", { value: "samples" }, "images seen"), h("option", { value: "seconds" }, "seconds"), h("option", { value: "epoch" }, "epochs"));
   const mosaic = h("canvas", { role: "img", "aria-label": "Weights into the first hidden units, as they form" });
-  const table = h("div", { class: "wide" });
+  const table = h("div", { class: "wide", id: "trainings" });
   panel.append(
     card("Train a network",
       h("p", { class: "small" }, "On the images of this server, a sixth of them held out. The test images are looked at once, at the end."), form),
