@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from serving import browser, server, small_data
 
 import thetanet
+from serving import browser, server, small_data
 from thetanet import Theta, error, error_and_gradient, forward, load_mnist
 from thetanet.picture import to_mnist_frame
 from thetanet.pretrained import model_in_package
@@ -116,13 +116,14 @@ def test_the_frame_is_that_of_the_picture_reader(visit):
         SEVEN,
         ONE,
         ZERO,
-        SEVEN + [[(20, 250), (21, 251)]],
+        [*SEVEN, [(20, 250), (21, 251)]],
         [[(60, 30), (250, 250)], [(70, 200), (90, 60)]],
     ):
         visit.draw(strokes)
         ink = visit.page.evaluate(
             "() => Array.from(document.getElementById('canvas').getContext('2d')"
-            ".getImageData(0, 0, 280, 280).data.filter((_, p) => p % 4 === 3), (v) => String.fromCharCode(v)).join('')"
+            ".getImageData(0, 0, 280, 280).data.filter((_, p) => p % 4 === 3),"
+            " (v) => String.fromCharCode(v)).join('')"
         )
         expected = to_mnist_frame(np.frombuffer(ink.encode("latin-1"), np.uint8).reshape(280, 280))
         seen = visit.numbers()["X"].reshape(28, 28) * 255
@@ -195,7 +196,7 @@ def test_numbers_can_be_taken_away_as_json(visit, theta):
 def test_a_training_starts_and_its_curve_grows(visit):
     page = visit.page
     visit.choose("train")
-    page.fill("input[name=epochs]", "150")
+    page.fill("input[name=epochs]", "600")
     page.fill("input[name=hidden]", "30")
     page.click("#start")
 
@@ -210,7 +211,7 @@ def test_a_training_starts_and_its_curve_grows(visit):
     assert epoch() > first
     assert page.evaluate(drawn) != curve
     page.wait_for_selector("#run-state:has-text('done')", timeout=60_000)
-    assert epoch() == 150
+    assert epoch() == 600
     page.wait_for_selector("#run-state:has-text('test')", timeout=10_000)
     assert page.locator(".chart canvas").count() == 1
     assert page.inner_text("#trainings tbody th") == "1"
@@ -235,8 +236,8 @@ def test_pause_stop_and_a_second_training_at_once(visit):
     page.click("#pause")
     page.wait_for_selector("#run-state:has-text('paused')")
     status = page.evaluate(
-        "() => fetch('api/trainings', {method: 'POST', headers: {'content-type': 'application/json'}, body: '{}'})"
-        ".then((a) => a.status)"
+        "() => fetch('api/trainings', {method: 'POST', headers: {'content-type': 'application/json'},"
+        " body: '{}'}).then((a) => a.status)"
     )
     assert status == 409
     visit.problems.clear()  # that one was meant
@@ -393,8 +394,9 @@ def test_fits_narrow_and_wide_screens(chromium, served, width, theme):
             visit.page.wait_for_selector("#mistakes .gallery button")
         assert visit.page.evaluate("() => document.documentElement.scrollWidth") <= width, view
         small = visit.page.evaluate(
-            "() => [...document.querySelectorAll('button, select, input')].filter((e) => e.offsetParent && e.type !== 'radio'"
-            " && e.type !== 'checkbox' && e.getBoundingClientRect().height < 24).map((e) => e.outerHTML)"
+            "() => [...document.querySelectorAll('button, select, input')].filter((e) => e.offsetParent"
+            " && e.type !== 'radio' && e.type !== 'checkbox' && e.getBoundingClientRect().height < 24)"
+            ".map((e) => e.outerHTML)"
         )
         assert small == []
         visit.page.screenshot(path=SHOTS / f"{view}-{width}-{theme}.png", full_page=True)

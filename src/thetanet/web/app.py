@@ -12,7 +12,9 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, HTTPException, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
 import thetanet
@@ -39,6 +41,26 @@ def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 _BINARY: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
+_CREATED: dict[int | str, dict[str, Any]] = {
+    201: {
+        "links": {
+            name: {"operationId": name, "parameters": {"number": "$response.body#/id"}}
+            for name in ("one", "units", "pause", "resume", "stop", "keep")
+        }
+    }
+}
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+                }
+            }
+        }
+    }
 }
 
 
@@ -78,6 +100,7 @@ def create_app(
     app = FastAPI(
         title="thetanet", version=thetanet.__version__, docs_url=None, redoc_url=None, lifespan=lifespan,
         description="A network with one hidden layer: its numbers, its training, what it reads.",
+        generate_unique_id_function=lambda route: route.name,
     )  # fmt: skip
     app.state.trainings, app.state.current = trainings, current
     app.add_middleware(Guard, hosts=allow_hosts, most_bytes={"/api/read": PICTURE_BYTES})
@@ -86,6 +109,28 @@ def create_app(
     async def refuse(_: Request, problem: ThetanetError) -> JSONResponse:
         status = 409 if isinstance(problem, BusyError) else 422
         return JSONResponse({"detail": str(problem)}, status_code=status)
+
+    @app.exception_handler(404)
+    @app.exception_handler(405)
+    async def not_there(request: Request, problem: HTTPException) -> JSONResponse:
+        """Tell what is not there from what is there for other methods: files of the page know only GET."""
+        routes = [route for route in app.routes if isinstance(route, APIRoute)]
+        here = [route for route in routes if route.path_regex.match(request.url.path)]
+        methods = {method for route in here for method in route.methods or ()}
+        if request.method in methods or (problem.status_code == 404 and not methods):
+            return JSONResponse({"detail": problem.detail}, status_code=404)
+        return JSONResponse(
+            {"detail": f"{request.method} is not for this address"},
+            status_code=405,
+            headers={"allow": ", ".join(sorted(methods or {"GET", "HEAD"}))},
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse_values(_: Request, problem: RequestValidationError) -> JSONResponse:
+        said = "; ".join(
+            f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg']}" for e in problem.errors()
+        )
+        return JSONResponse({"detail": said}, status_code=422)
 
     def known(number: int) -> Training:
         training = trainings.get(number)
@@ -126,16 +171,18 @@ def create_app(
             raise HTTPException(404, "the data of this server has no test part")
         return schemas.Figures(**found)
 
-    @app.get("/api/test-images", responses=_problems(422) | _BINARY, response_class=Response)
+    @app.get("/api/test-images", responses=_problems(404, 422) | _BINARY, response_class=Response)
     def images(
         rows: Annotated[
             str, Query(pattern=r"^\d{1,8}(,\d{1,8}){0,199}$", description="Up to 200 numbers and commas")
         ],
     ) -> Response:
         """Return test images, 784 bytes each, 255 is ink."""
-        return Response(
-            current.images([int(row) for row in rows.split(",")]), media_type="application/octet-stream"
-        )
+        try:
+            found = current.images([int(row) for row in rows.split(",")])
+        except InputError as problem:
+            raise HTTPException(404, str(problem)) from None
+        return Response(found, media_type="application/octet-stream")
 
     @app.post(
         "/api/read",
@@ -161,7 +208,7 @@ def create_app(
         """List the trainings of this server, the oldest first."""
         return [schemas.TrainingInfo(**training.as_dict()) for training in trainings.all()]
 
-    @app.post("/api/trainings", status_code=201, responses=_problems(409, 422))
+    @app.post("/api/trainings", status_code=201, responses=_problems(400, 409, 422) | _CREATED)
     def start(settings: schemas.Settings) -> schemas.TrainingInfo:
         """Start a training; 409 while another one is under way."""
         given = settings.model_dump()
@@ -175,7 +222,9 @@ def create_app(
         """Say where a training stands."""
         return _info(known(number))
 
-    @app.get("/api/trainings/{number}/units", responses=_problems(404, 422) | _BINARY, response_class=Response)
+    @app.get(
+        "/api/trainings/{number}/units", responses=_problems(404, 422) | _BINARY, response_class=Response
+    )
     def units(number: _Number) -> Response:
         """Return the weights into the first 100 hidden units after the last epoch.
 
@@ -185,21 +234,19 @@ def create_app(
 
     @app.get(
         "/api/trainings/{number}/events",
-        responses=_problems(404, 422, 503)
-        | {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+        responses=_problems(404, 422, 503) | _EVENTS,
         response_class=Response,
     )
     async def events(
         number: _Number,
-        last_event_id: Annotated[
-            str | None, Header(pattern=r"^\d{1,9}$", description="Epochs that were seen already")
-        ] = None,
+        last_event_id: Annotated[str, Header(description="How many epochs were seen already")] = "0",
     ) -> Response:
         """Watch a training: server-sent events `epoch`, `state` and, in between, `progress`."""
         training = known(number)
         if streams.locked():
             raise HTTPException(503, f"{_STREAMS} streams are open already: close one")
-        return stream(training, int(last_event_id or 0), streams, ending)
+        seen = int(last_event_id[:9]) if last_event_id.isascii() and last_event_id.isdecimal() else 0
+        return stream(training, seen, streams, ending)
 
     def act(number: int, what: str) -> schemas.TrainingInfo:
         training = known(number)

@@ -64,6 +64,7 @@ class Current:
         self.show(*self._first)
 
     def as_dict(self) -> dict[str, Any]:
+        """Return what the API says of the network."""
         D_I, D_H, D_O = self.net.theta_.shape
         return {
             "name": self.name, "version": self.version, "D_I": D_I, "D_H": D_H, "D_O": D_O,

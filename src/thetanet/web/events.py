@@ -1,4 +1,4 @@
-"""Server-sent events of a training: what has happened since the client last heard of it, then what happens."""
+"""Server-sent events of a training: what the client has not heard of yet, then what happens."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def stream(
                 yield event
 
     return StreamingResponse(
-        events(), media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"}
+        events(),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
@@ -38,23 +40,28 @@ async def _events(training: Training, seen: int, ending: Callable[[], bool]) -> 
     progress, quiet = -1.0, 0.0
     yield "retry: 1000\n\n"
     while True:
+        news = ""
         state = training.state  # before the records: once it has ended, they are all there
         for record in training.records[seen:]:
             seen += 1
-            yield _event("epoch", record, seen)
-            quiet = 0.0
+            news += _event("epoch", record, seen)
         now = (state, training.problem, training.epochs, training.test_accuracy)
         if now != told:
-            told, quiet = now, 0.0
-            yield _event("state", dict(zip(("state", "problem", "epochs", "test_accuracy"), now, strict=True)))
-        if state not in UNDER_WAY or ending():
-            return
-        if training.seen != progress:
-            progress, quiet = training.seen, 0.0
-            yield _event("progress", {"seen": progress})
-        elif quiet >= _HEARTBEAT:
+            told = now
+            news += _event(
+                "state", dict(zip(("state", "problem", "epochs", "test_accuracy"), now, strict=True))
+            )
+        over = state not in UNDER_WAY or ending()
+        if training.seen != progress and not over:
+            progress = training.seen
+            news += _event("progress", {"seen": progress})
+        if not news and quiet >= _HEARTBEAT:
+            news = ": still here\n\n"
+        if news:
             quiet = 0.0
-            yield ": still here\n\n"
+            yield news
+        if over:
+            return
         await asyncio.sleep(_LOOK)
         quiet += _LOOK
 

@@ -58,7 +58,7 @@ class Guard:
         self._most = {"": 1 << 16, **(most_bytes or {})}
         self._seconds = body_seconds
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -121,9 +121,7 @@ class Guard:
                 async with asyncio.timeout_at(until):
                     message = await receive()
             except TimeoutError:
-                raise HTTPException(
-                    408, f"the body did not arrive within {self._seconds:g} s"
-                ) from None
+                raise HTTPException(408, f"the body did not arrive within {self._seconds:g} s") from None
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 complete = not message.get("more_body", False)

@@ -5,11 +5,19 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from thetanet.descent import METHODS
 
 Method = StrEnum("Method", ["auto", *METHODS])  # type: ignore[misc]
+
+
+def _whole(value: object) -> object:
+    """Take 100.0 for 100, as JSON does, but no text and no truth value."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Whole = BeforeValidator(_whole)
 
 
 class Settings(BaseModel):
@@ -17,23 +25,27 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    hidden: Annotated[int, Field(strict=True, ge=1, le=2000, description="Hidden units, D_H")] = 100
+    hidden: Annotated[int, Field(strict=True, ge=1, le=2000, description="Hidden units, D_H"), _Whole] = 100
     descent: Annotated[Method, Field(description="Descent method")] = Method.auto  # type: ignore[attr-defined]
     rate: Annotated[
         float | None,
         Field(strict=True, gt=0, le=100, description="Peak rate of descent; null: the method's own"),
     ] = None
-    batch: Annotated[int, Field(strict=True, ge=1, le=10_000, description="Samples in a mini-batch")] = 128
+    batch: Annotated[
+        int, Field(strict=True, ge=1, le=10_000, description="Samples in a mini-batch"), _Whole
+    ] = 128
     epochs: Annotated[
-        int | None,
-        Field(strict=True, ge=1, le=1000, description="Passes over the data; null: by their size"),
+        Annotated[int, Field(strict=True, ge=1, le=1000), _Whole] | None,
+        Field(description="Passes over the data; null: by their size"),
     ] = None
     deform: Annotated[bool, Field(strict=True, description="Deform the images anew in each epoch")] = False
     samples: Annotated[
-        int | None,
-        Field(strict=True, ge=100, le=10_000_000, description="Images to learn from, a sixth of them held out"),
+        Annotated[int, Field(strict=True, ge=100, le=10_000_000), _Whole] | None,
+        Field(description="Images to learn from, a sixth of them held out; null: all"),
     ] = None
-    seed: Annotated[int, Field(strict=True, ge=0, le=2**31 - 1, description="Same seed, same network")] = 0
+    seed: Annotated[
+        int, Field(strict=True, ge=0, le=2**31 - 1, description="Same seed, same network"), _Whole
+    ] = 0
 
 
 class Epoch(BaseModel):
@@ -99,7 +111,7 @@ class Figures(BaseModel):
 
 
 class DigitRead(BaseModel):
-    """One digit of a picture; `box` is top, left, bottom, right in its pixels, `frame` 784 bytes in base64."""
+    """One digit of a picture; `box`: top, left, bottom, right in its pixels; `frame`: 784 bytes in base64."""
 
     label: str | None
     confidence: float

@@ -65,6 +65,7 @@ class Training:
         self._data: Dataset | None = None
 
     def start(self, data: Dataset) -> None:
+        """Begin, in the thread of this training."""
         self._data = data
         self.thread.start()
 
@@ -101,6 +102,7 @@ class Training:
         return self._units
 
     def as_dict(self) -> dict[str, Any]:
+        """Return what the API says of the training."""
         return {
             "id": self.number, "state": self.state, "problem": self.problem, "settings": self.settings,
             "epochs": self.epochs, "records": self.records, "test_accuracy": self.test_accuracy,
@@ -218,9 +220,11 @@ class Trainings:
             return training
 
     def get(self, number: int) -> Training | None:
+        """Return a training by its number."""
         return self._all.get(number)
 
     def all(self) -> list[Training]:
+        """Return the trainings that are remembered, the oldest first."""
         return list(self._all.values())
 
     def close(self, patience: float = 1.0) -> bool:

@@ -64,8 +64,7 @@ export const train = (panel, shown) => {
     });
     const said = await answer.json();
     if (answer.ok) return said;
-    const detail = Array.isArray(said.detail) ? said.detail.map((d) => `${d.loc.at(-1)}: ${d.msg}`).join("; ") : said.detail;
-    throw new Error(detail);
+    throw new Error(said.detail);
   };
   const value = (name) => {
     const input = field[name];
