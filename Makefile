@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 THREADS ?= 2
 
-.PHONY: demo test lint bench record soak clean
+.PHONY: demo test lint bench record soak chromium tour clean
 
 demo: $(VENV)/.demo
 	@mkdir -p demo
 	$(BIN)/thetanet train --recipe quick --out demo/model.safetensors --pictures demo
+	@echo "look inside: $(BIN)/thetanet serve demo/model.safetensors --open   (or open http://127.0.0.1:8000/)"
 
-test: lint
+test: lint chromium
 	$(BIN)/python -m pytest -n $(THREADS) -m "not soak"
 
 lint: $(VENV)/.test
@@ -23,12 +24,23 @@ lint: $(VENV)/.test
 soak: $(VENV)/.soak
 	$(BIN)/python -m pytest -m soak
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.bench chromium
+	$(BIN)/python benchmarks/page.py
 	$(BIN)/python benchmarks/run.py
 
 # An hour or two; models that are in build/record already are not trained again.
 record: $(VENV)/.bench
 	$(BIN)/python benchmarks/record.py
+
+# The page is tested in a real browser. Root can install it, others are told what is left out.
+chromium:
+	@[ -x /usr/bin/chromium ] || [ -x /usr/bin/chromium-browser ] \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	  || echo "tests in a browser will be skipped: apt-get install chromium"
+
+# After a change of docs/alive.md: its outputs, its pictures and the notebook again.
+tour: $(VENV)/.test
+	$(BIN)/python docs/make_alive.py
 
 # Debian keeps `venv` in a package of its own; root can install it, others are told.
 $(BIN)/python:
@@ -41,7 +53,7 @@ $(BIN)/python:
 
 # Each stamp remembers the pyproject.toml it was installed from.
 $(VENV)/.demo: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[plot,picture]'
+	$(BIN)/python -m pip install --quiet --editable '.[plot,web]'
 	@touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml
@@ -53,7 +65,7 @@ $(VENV)/.soak: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.bench: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[plot,bench]'
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	@touch $@
 
 clean:

@@ -112,15 +112,7 @@ def png(figure: Any) -> bytes:
 def notebook(parts: list[Text | Cell]) -> str:
     """Return the notebook of a page: the same text, code, output and pictures."""
     cells: list[dict[str, Any]] = []
-    for place, part in enumerate(parts):
-        if place == 1:  # after the introduction
-            cells.append(
-                _code(
-                    "# Figures made without pyplot show themselves after this line.\n%matplotlib inline",
-                    [],
-                    1,
-                )
-            )
+    for part in parts:
         if isinstance(part, Text):
             # The notebook lies in another folder: links to neighbours of the page become links to docs/.
             text = re.sub(r"\]\((?!https?:|#|\.\./)", "](../docs/", part.source.strip("\n"))

@@ -257,3 +257,8 @@ def test_reliability_shows_the_share_of_right_answers_in_each_bin():
             plot_reliability(wrong, np.ones(np.shape(wrong)))
     with pytest.raises(InputError, match="shapes"):
         plot_reliability([0.5, 0.5], [True])
+
+
+def test_a_figure_shows_itself_in_a_notebook():
+    figure = plot_learning_curve({"error": [2.0, 1.0]}).figure
+    assert figure._repr_png_().startswith(b"\x89PNG")

@@ -6,7 +6,7 @@ The public names. What is slow to import (scikit-learn, for the estimator) loads
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from thetanet.network import Activations, error, error_and_gradient, forward
+from thetanet.network import Activations, cross_entropy, error, error_and_gradient, forward, sigma
 from thetanet.theta import Theta
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ __all__ = [
     "ScaledConjugateGradients",
     "Theta",
     "ThetaNetClassifier",
+    "cross_entropy",
     "error",
     "error_and_gradient",
     "forward",
@@ -69,6 +70,7 @@ __all__ = [
     "load_mnist",
     "load_pretrained",
     "recipe",
+    "sigma",
 ]
 
 _LAZY = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+from functools import cache
 from typing import Any
 
 from thetanet.errors import InputError, MissingExtraError
@@ -36,6 +38,19 @@ def axes_of(ax: Axes, size: tuple[float, float]) -> Axes:
         raise MissingExtraError("plots", "plot") from error
     if ax is not None:
         return ax
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    figure = _shown_in_notebooks(Figure)(figsize=size, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure.add_subplot()
+
+
+@cache
+def _shown_in_notebooks(Figure: Any) -> Any:
+    """Return a class of figures that show themselves in a notebook, without pyplot's state."""
+
+    class NotebookFigure(Figure):  # type: ignore[misc]
+        def _repr_png_(self) -> bytes:
+            picture = io.BytesIO()
+            self.savefig(picture, format="png", dpi=100)
+            return picture.getvalue()
+
+    return NotebookFigure
