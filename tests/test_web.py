@@ -382,12 +382,12 @@ def test_two_hundred_clients_leave_nothing_behind(data_file):
 @pytest.mark.skipif(
     shutil.which("schemathesis", path=str(Path(sys.executable).parent)) is None, reason="no schemathesis"
 )
-def test_the_api_is_as_it_says(data_file):
+def test_the_api_is_as_it_says(data_file, tmp_path):
     """Schemathesis asks what OpenAPI allows and what it forbids, by all its checks."""
     with server(data_file) as running:
         command = [
             f"{BIN}/schemathesis", "run", "--checks", "all", "--max-examples", "15",
             "--url", running.address, running.address + "openapi.json",
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-6000:]

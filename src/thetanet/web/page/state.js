@@ -13,6 +13,7 @@ export const state = {
   seen: null, // A1, Z, A2, Y for X
   label: null, // the right digit, an index of classes
   unit: 0, // the hidden unit that is looked at
+  unitChosen: false, // by the person; until then it is the one that matters most
 };
 
 const listeners = { model: [], network: [], input: [], unit: [], label: [], theme: [] };
@@ -49,7 +50,8 @@ export const setNetwork = (network) => {
   tell("network");
 };
 
-export const setUnit = (unit) => {
+export const setUnit = (unit, chosen = true) => {
+  state.unitChosen ||= chosen;
   state.unit = Math.min(state.info.D_H - 1, Math.max(0, Math.round(unit) || 0));
   tell("unit");
 };

@@ -36,14 +36,15 @@ export const forward = (panel, shown) => {
 
   panel.append(
     h("div", { class: "columns" },
-      card("Outputs Y", outputs.box, Y),
+      h("div", { class: "stack" },
+        card("Outputs Y", outputs.box, Y),
+        card("Hidden units Z",
+          h("p", { class: "small" }, "Each picture is one unit's weights: blue is negative, red positive. A unit is as bright as its activation Z."),
+          grid.root)),
       h("section", {}, h("h2", {}, "Hidden unit ", unitName), sum.box, unit.box,
         h("div", { class: "pictures" },
           captioned(weights, "W1, the weights"), captioned(products, "X W1, what the drawing puts in")),
         pixelText, h("h3", {}, "Its way to each output: Z W2"), way)),
-    card("Hidden units Z",
-      h("p", { class: "small" }, "Each picture is one unit's weights: blue is negative, red positive. A unit is as bright as its activation Z."),
-      grid.root),
   );
 
   const rename = () => {

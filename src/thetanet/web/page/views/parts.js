@@ -71,7 +71,8 @@ export const unitGrid = (label, light, telling, shown) => {
       const matter = telling();
       units = order.sort((a, b) => matter[b] - matter[a]).slice(0, FEW);
     }
-    columns = units.length > FEW ? 40 : 12;
+    if (!state.unitChosen && !state.blank && which.value === "few") setUnit(units[0], false);
+    columns = units.length > FEW ? 40 : 10;
     const { one, D_H: width } = state.network;
     paintMosaic(picture, units.length, columns, (n, i) => one[(i + 1) * width + units[n]], GAP);
     paintVeil();
