@@ -18,10 +18,14 @@ MARGIN = 40
 
 @dataclass(frozen=True)
 class Sheet:
-    """A grey picture (H, W) uint8, and the lines of numbers on it; numbers are separated by one space."""
+    """A grey picture (H, W) uint8, and the lines of numbers on it; numbers are separated by one space.
+
+    `owner` (H, W) numbers the digits from 1 in the order of reading; 0 is paper.
+    """
 
     grey: np.ndarray
     lines: list[str]
+    owner: np.ndarray
 
     @property
     def text(self):
@@ -33,21 +37,23 @@ def make_sheet(level, seed, images, labels):
     if level not in LEVELS:
         raise ValueError(f"level={level!r}: there are {LEVELS}")
     rng = np.random.default_rng([LEVELS.index(level), seed])
-    rows, lines = [], []
+    rows, lines, count = [], [], 0
     size = np.exp(rng.uniform(*np.log(SIZES)))  # of the whole sheet; lines differ by up to a third
     for _ in range(rng.integers(2, 7)):
         own = float(np.clip(size * rng.uniform(0.75, 1.33), *SIZES))
-        row, text = _line(rng, own, images, labels, touching=level == "touching")
+        row, text = _line(rng, own, images, labels, count, touching=level == "touching")
         rows.append(row)
         lines.append(text)
-    ink = _page(rng, rows)
+        count += sum(c.isdigit() for c in text)
+    ink, owner = _page(rng, rows)
     if level == "hard":
-        ink = _turned(ink, rng.uniform(-10, 10))
+        angle = rng.uniform(-10, 10)
+        ink, owner = _turned(ink, angle), _turned(owner, angle, order=0)
     shade = np.ones_like(ink)
     if level == "lined":
         shade, angle = _ruling(rng, ink.shape), rng.uniform(-2, 2)
-        shade, ink = _turned(1 - shade, angle), _turned(ink, angle)
-        shade = 1 - shade
+        shade = 1 - _turned(1 - shade, angle)
+        ink, owner = _turned(ink, angle), _turned(owner, angle, order=0)
     elif level == "stains":
         shade = _stains(rng, ink.shape)
     grey = rng.uniform(200, 250) * shade * (1 - ink)
@@ -57,11 +63,11 @@ def make_sheet(level, seed, images, labels):
         )
     else:
         grey = grey + rng.normal(0, rng.uniform(0, 2), ink.shape)
-    return Sheet(np.clip(np.rint(grey), 0, 255).astype(np.uint8), lines)
+    return Sheet(np.clip(np.rint(grey), 0, 255).astype(np.uint8), lines, owner.astype(np.int16))
 
 
 def share_right(sheet, text):
-    """Return (number of digits on the sheet, Levenshtein distance of the texts, line breaks and spaces counted)."""
+    """Return (digits on the sheet, Levenshtein distance of the texts, line breaks and spaces counted)."""
     return sum(c.isdigit() for c in sheet.text), edit_distance(sheet.text, text)
 
 
@@ -86,10 +92,11 @@ def _digit(image, size):
     return np.clip((large - 0.5) * steep + 0.5, 0, 1)
 
 
-def _line(rng, size, images, labels, touching):
-    """Return one line of one to three numbers as (ink, text)."""
+def _line(rng, size, images, labels, count, touching):
+    """Return one line of one to three numbers as ((ink, owner), text); `count` digits have come before."""
     dark, sway = rng.uniform(0.45, 0.95), rng.uniform(0, 0.12)
     canvas = np.zeros((round(2.2 * size), round(40 * size)))
+    owner = np.zeros_like(canvas)
     x, text = 0, []
     for number in range(rng.integers(1, 4)):
         x += round(size * rng.uniform(1.3, 2.2)) if number else 0
@@ -103,11 +110,14 @@ def _line(rng, size, images, labels, touching):
             elif place:
                 x += round(size * rng.uniform(0.08, 0.4))
             x = max(0, x)
-            canvas[top : top + h, x : x + w] = np.maximum(canvas[top : top + h, x : x + w], glyph)
+            where = slice(top, top + h), slice(x, x + w)
+            count += 1
+            owner[where] = np.where(glyph > np.maximum(canvas[where], 0.5 * dark), count, owner[where])
+            canvas[where] = np.maximum(canvas[where], glyph)
             x += w
         text.append("".join(str(int(labels[k])) for k in chosen))
     used = np.flatnonzero(canvas.any(axis=1))
-    return canvas[used[0] : used[-1] + 1, :x], " ".join(text)
+    return np.stack([canvas, owner])[:, used[0] : used[-1] + 1, :x], " ".join(text)
 
 
 def _contact(canvas, glyph, x):
@@ -121,18 +131,19 @@ def _contact(canvas, glyph, x):
 
 
 def _page(rng, rows):
-    width = 2 * MARGIN + max(row.shape[1] for row in rows)
-    parts = [np.zeros((MARGIN, width))]
+    width = 2 * MARGIN + max(row.shape[2] for row in rows)
+    parts = [np.zeros((2, MARGIN, width))]
     for row in rows:
-        left = MARGIN + round(rng.uniform(0, 0.5) * (width - 2 * MARGIN - row.shape[1]))
-        strip = np.zeros((row.shape[0] + round(row.shape[0] * rng.uniform(0.3, 0.9)), width))
-        strip[: row.shape[0], left : left + row.shape[1]] = row
+        _, height, wide = row.shape
+        left = MARGIN + round(rng.uniform(0, 0.5) * (width - 2 * MARGIN - wide))
+        strip = np.zeros((2, height + round(height * rng.uniform(0.3, 0.9)), width))
+        strip[:, :height, left : left + wide] = row
         parts.append(strip)
-    return np.concatenate([*parts, np.zeros((MARGIN // 2, width))])
+    return np.concatenate([*parts, np.zeros((2, MARGIN // 2, width))], axis=1)
 
 
-def _turned(ink, degrees):
-    return np.clip(ndimage.rotate(ink, degrees, order=1, reshape=True), 0, 1)
+def _turned(picture, degrees, order=1):
+    return ndimage.rotate(picture, degrees, order=order, reshape=True)
 
 
 def _light(rng, shape):
@@ -174,7 +185,9 @@ def _stains(rng, shape):
     def distances():
         y, x = rng.uniform(0, shape[0]), rng.uniform(0, shape[1])
         around = np.arctan2(v - y, u - x)
-        wobble = 1 + 0.05 * np.sin(2 * around + rng.uniform(0, 6)) + 0.03 * np.sin(5 * around + rng.uniform(0, 6))
+        wobble = (
+            1 + 0.05 * np.sin(2 * around + rng.uniform(0, 6)) + 0.03 * np.sin(5 * around + rng.uniform(0, 6))
+        )
         return np.hypot(v - y, u - x) * wobble, around
 
     for _ in range(rng.integers(1, 4)):

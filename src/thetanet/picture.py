@@ -119,20 +119,19 @@ def to_mnist_frame(grey: npt.ArrayLike) -> Grey:
     return frame_of_strokes(*_strokes(relief))
 
 
-def frame_of_strokes(ink: npt.NDArray[Any], mask: Mask, solid: Mask) -> Grey:
+def frame_of_strokes(ink: npt.NDArray[Any], mask: Mask, solid: Mask | None) -> Grey:
     """Return a digit's ink in MNIST's frame, (28, 28) uint8.
 
-    All three are (H, W): ink, 0 on paper, of any scale; where the digit is (some of it, at least); where its
-    strokes are solid, from which their width is taken.
+    All are (H, W): ink, 0 on paper; where the digit is; where strokes are solid (None: they are wide).
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     side = max(bottom - top, right - left)
-    ink = _thickened(ink[top:bottom, left:right], solid[top:bottom, left:right], side / BOX)
-    height = max(1, round(BOX * (bottom - top) / side))
-    width = max(1, round(BOX * (right - left) / side))
-    box = _resized(ink, height, width)
-    return _centred(_as_bytes(box))
+    ink = ink[top:bottom, left:right]
+    if solid is not None:
+        ink = _thickened(ink, solid[top:bottom, left:right], side / BOX)
+    height, width = (max(1, round(BOX * length / side)) for length in (bottom - top, right - left))
+    return _centred(_as_bytes(_resized(ink, height, width)))
 
 
 def _too_large(name: str, size: str, most: int) -> str:

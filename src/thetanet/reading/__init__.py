@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from thetanet.errors import InputError
 from thetanet.picture import Grey, unit_range
-from thetanet.reading.choice import MOST_CANDIDATES, candidates_of, divided
 from thetanet.reading.lines import lines_of, skew_of, turned, turned_back, without_rules
 from thetanet.reading.paper import Page, page_of, reduced, strokes
-from thetanet.reading.pieces import Piece, around, cut, frame_of, marks_of, usual_height, without_faint
+from thetanet.reading.pieces import Mark, marks_of, usual_height, without_faint
+from thetanet.reading.recognition import Found, read_line
 
 __all__ = ["Digit", "Reading", "read_numbers"]
 
@@ -21,7 +21,7 @@ _LARGE = 6_000_000  # pixels; larger pictures are averaged down first
 _FINE = 6.0  # pixels; strokes of twice this width or more are averaged down
 _FAINT = 0.33  # marks fainter than this share of the usual ink are no digits
 _SPACE = 0.75  # a gap of this share of a line's height separates two numbers
-_UNSURE = 0.02  # digits less sure than this are taken for scribble
+_MOST = 8000  # candidates for a digit that are looked at, on a page
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Digit:
     label : str
         The class, or "?" if it was rejected.
     confidence : float
-        How sure the network is; `FittedNetwork.confidence`.
+        How sure the networks are that this is one digit, and this one.
     probability : float
         Share of the answer among the classes; `predict_proba`.
     box : (top, left, bottom, right)
@@ -111,24 +111,25 @@ def read_numbers(grey: npt.ArrayLike, net: Any = None, *, reject_below: float = 
         array = np.pad(array, [(0, max(0, 8 - n)) for n in array.shape], mode="edge")
     levels = unit_range(array).astype(np.float32)
     net = _network(net)
-    page, degrees, factor = _level_page(levels)
-    found = _digits(page, net) if page.stroke else []
-    lines, digits = [], []
-    for line, row in enumerate(found):
+    page, degrees, factor = level_page(levels)
+    lines: list[str] = []
+    digits: list[Digit] = []
+    height, width = np.shape(grey)
+    reduced_shape = tuple(-(-n // factor) for n in levels.shape)
+    for row in _digits(page, net):
+        tall = float(np.median([found.box.height for found in row]))
         text = ""
-        for place, (box, frame, label, sure, share) in enumerate(row):
-            label = label if sure >= reject_below else "?"
-            if place and box.left - row[place - 1][0].right > _SPACE * _height([b for b, *_ in row]):
+        for place, found in enumerate(row):
+            if place and found.box.left - row[place - 1].box.right > _SPACE * tall:
                 text += " "
+            label = found.label if found.confidence >= reject_below else "?"
             text += label
-            shape = (-(-levels.shape[0] // factor), -(-levels.shape[1] // factor))
-            own = turned_back(box, shape, degrees)
-            H, W = np.asarray(grey).shape
-            where = (
-                min(own.top * factor, H - 1), min(own.left * factor, W - 1),
-                min(own.bottom * factor, H), min(own.right * factor, W),
+            own = turned_back(found.box, reduced_shape, degrees)
+            box = (
+                min(own.top * factor, height - 1), min(own.left * factor, width - 1),
+                min(own.bottom * factor, height), min(own.right * factor, width),
             )  # fmt: skip
-            digits.append(Digit(label, float(sure), float(share), where, line, frame))
+            digits.append(Digit(label, found.confidence, found.probability, box, len(lines), found.frame))
         lines.append(text)
     return Reading(lines, digits)
 
@@ -144,7 +145,7 @@ def _network(net: Any) -> Any:
     return net
 
 
-def _level_page(levels: npt.NDArray[np.float32]) -> tuple[Page, float, int]:
+def level_page(levels: npt.NDArray[np.float32]) -> tuple[Page, float, int]:
     """Return the page turned so that lines are level, the angle, and by how much it was averaged down."""
     factor = int(np.ceil(np.sqrt(levels.size / _LARGE)))
     levels = reduced(levels, factor)
@@ -161,44 +162,20 @@ def _level_page(levels: npt.NDArray[np.float32]) -> tuple[Page, float, int]:
     return without_rules(page), degrees, factor
 
 
-def _height(boxes: list[Any]) -> float:
-    """Return the height of most digits in a line."""
-    return float(np.median([box.height for box in boxes]))
-
-
-def _digits(page: Page, net: Any) -> list[list[tuple[Any, ...]]]:
-    """Return lines of (box, frame, label, confidence, probability)."""
-    marks = without_faint(marks_of(page, strokes(page)), _FAINT)
+def marked_lines(page: Page) -> list[list[Mark]]:
+    """Return the marks of each line, lines from top to bottom, marks from left to right."""
+    marks = without_faint(marks_of(page, strokes(page)), _FAINT) if page.stroke else []
     if not marks:
         return []
-    lines = lines_of([mark.box for mark in marks], usual_height(marks))
-    divisions = []
-    frames: list[Grey] = []
-    for line in lines:
-        own = [marks[k] for k in line]
-        height = usual_height(own)
-        pieces: list[Piece] = sorted(
-            (piece for mark in own for piece in cut(mark, height, page.stroke)),
-            key=lambda piece: piece.box.left + piece.box.right,
-        )
-        candidates = candidates_of(pieces, height)
-        if len(frames) + len(candidates) > MOST_CANDIDATES:
-            break
-        divisions.append((pieces, candidates, height, len(frames)))
-        frames += [frame_of(page, pieces[c.first : c.last + 1]) for c in candidates]
-    if not frames:
-        return []
-    X = np.array(frames).reshape(len(frames), -1)
-    sure, labels, shares = net.confidence(X), net.predict(X), net.predict_proba(X).max(axis=1)
-    result = []
-    for pieces, candidates, height, start in divisions:
-        chosen = divided(pieces, candidates, sure[start : start + len(candidates)], height)
-        row = []
-        for k in chosen:
-            candidate, place = candidates[k], start + k
-            box = around(pieces[candidate.first : candidate.last + 1])
-            if sure[place] >= _UNSURE:
-                row.append((box, frames[place], str(labels[place]), sure[place], shares[place]))
+    return [[marks[k] for k in line] for line in lines_of([mark.box for mark in marks], usual_height(marks))]
+
+
+def _digits(page: Page, net: Any) -> list[list[Found]]:
+    """Return the digits of each line, lines from top to bottom."""
+    budget, result = _MOST, []
+    for marks in marked_lines(page):
+        row, examined = read_line(page, marks, net, budget)
+        budget -= examined
         if row:
-            result.append(sorted(row, key=lambda item: item[0].left + item[0].right))
+            result.append(row)
     return result

@@ -45,7 +45,9 @@ def annotate(picture: npt.ArrayLike, reading: Any, path: str | os.PathLike[str])
     for digit in reading.digits:
         top, left, bottom, right = digit.box
         colour = _SURE if digit.confidence >= 0.9 else _UNSURE
-        draw.rectangle((left - thick, top - thick, right + thick - 1, bottom + thick - 1), outline=colour, width=thick)
+        draw.rectangle(
+            (left - thick, top - thick, right + thick - 1, bottom + thick - 1), outline=colour, width=thick
+        )
         size = max(10, round(0.4 * (bottom - top)))
         font = ImageFont.load_default(size)
         draw.text((left, top - thick), digit.label, fill=colour, font=font, anchor="lb")

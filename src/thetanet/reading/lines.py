@@ -1,11 +1,13 @@
-"""Lines of writing: how the page is turned, which marks share a line, what is ruled; and the order of reading."""
+"""Lines of writing: how the page is turned, what is ruled, which marks share a line, and their order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from thetanet.reading.paper import Ink, Mask, Page
 
@@ -61,7 +63,7 @@ def turned(ink: Ink, degrees: float) -> Ink:
     c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     height, width = ink.shape
     corners = np.array([(0, 0), (0, width), (height, 0), (height, width)]) @ np.array([[c, s], [-s, c]])
-    low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
+    low, high = _corner(ink.shape, c, s), np.ceil(corners.max(axis=0))
     matrix = np.array([[c, s], [-s, c]])
     return np.asarray(
         ndimage.affine_transform(
@@ -71,21 +73,33 @@ def turned(ink: Ink, degrees: float) -> Ink:
     )
 
 
+def turned_back_points(places: npt.NDArray[Any], shape: tuple[int, ...], degrees: float) -> npt.NDArray[Any]:
+    """Return where points (n, 2) of the turned page, rows and columns, were on the page of this shape."""
+    if degrees == 0:
+        return places
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return np.asarray((places + _corner(shape, c, s)) @ np.array([[c, -s], [s, c]]))
+
+
 def turned_back(box: Box, shape: tuple[int, ...], degrees: float) -> Box:
     """Return the upright box, on the page as it was, around a box of the turned page."""
     if degrees == 0:
         return box
-    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     height, width = shape
-    corners = np.array([(0, 0), (0, width), (height, 0), (height, width)]) @ np.array([[c, s], [-s, c]])
-    low = np.floor(corners.min(axis=0))
-    own = np.array([(v, u) for v in (box.top, box.bottom) for u in (box.left, box.right)]) + low
-    old = own @ np.array([[c, -s], [s, c]])
+    corners = np.array([(v, u) for v in (box.top, box.bottom) for u in (box.left, box.right)])
+    old = turned_back_points(corners, shape, degrees)
     (top, left), (bottom, right) = np.floor(old.min(axis=0)), np.ceil(old.max(axis=0))
     return Box(
         int(np.clip(top, 0, height - 1)), int(np.clip(left, 0, width - 1)),
         int(np.clip(bottom, 1, height)), int(np.clip(right, 1, width)),
     )  # fmt: skip
+
+
+def _corner(shape: tuple[int, ...], c: float, s: float) -> npt.NDArray[Any]:
+    """Return the least row and column that any part of the page has when it is turned."""
+    height, width = shape
+    corners = np.array([(0, 0), (0, width), (height, 0), (height, width)]) @ np.array([[c, s], [-s, c]])
+    return np.asarray(np.floor(corners.min(axis=0)))
 
 
 def without_rules(page: Page) -> Page:
@@ -154,7 +168,9 @@ def _end(boxes: Sequence[Box], line: list[int]) -> Box:
 
 
 def _shared(a: Box, b: Box) -> float:
-    """Return the shared rows of two boxes, as a part of the lower box's height."""
+    """Return the shared rows of two boxes, as a part of the lower box's height; 0 if one is far taller."""
+    if max(a.height, b.height) > 2.5 * min(a.height, b.height):
+        return 0.0
     return (min(a.bottom, b.bottom) - max(a.top, b.top)) / max(1, min(a.height, b.height))
 
 
@@ -184,5 +200,3 @@ def _distance(mark: Box, line: list[Box]) -> float:
         max(0, b.left - mark.right, mark.left - b.right) + max(0, b.top - mark.bottom, mark.top - b.bottom)
         for b in line
     )
-
-

@@ -94,9 +94,12 @@ def _is_dark_on_light(levels: Ink) -> bool:
     from scipy import ndimage
 
     small = reduced(levels, max(1, round(max(levels.shape) / _SIDE)))
-    relief = small - ndimage.median_filter(reduced(small, 3), 21, mode="nearest").repeat(3, 0).repeat(3, 1)[
-        : small.shape[0], : small.shape[1]
-    ]
+    relief = (
+        small
+        - ndimage.median_filter(reduced(small, 3), 21, mode="nearest")
+        .repeat(3, 0)
+        .repeat(3, 1)[: small.shape[0], : small.shape[1]]
+    )
     spread = 4 * float(np.quantile(np.abs(relief), 0.3)) / 0.385
     dark = float(np.square(relief[relief < -spread]).sum())
     light = float(np.square(relief[relief > spread]).sum())
