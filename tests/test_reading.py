@@ -41,7 +41,7 @@ def sheet(digits):
 
 # ------------------------------------------------------------------ right answers
 
-# Benchmarks measure 200 sheets a level (docs/reading.md); the bars here leave room for the 8 that are read.
+# Benchmarks measure 200 sheets a level (docs/reading.md); the bars here leave room for the 4 that are read.
 BARS = {"clean": 0.96, "hard": 0.92, "touching": 0.80, "lined": 0.92, "stains": 0.92}
 
 
@@ -49,7 +49,7 @@ BARS = {"clean": 0.96, "hard": 0.92, "touching": 0.80, "lined": 0.92, "stains": 
 def test_most_digits_are_read_in_the_right_order(level, digits, net):
     counts = [
         share_right(sheet, read_numbers(sheet.grey, net).text)
-        for sheet in (make_sheet(level, seed, *digits) for seed in range(1000, 1008))
+        for sheet in (make_sheet(level, seed, *digits) for seed in range(1000, 1004))
     ]
     number, wrong = np.sum(counts, axis=0)
     assert 1 - wrong / number >= BARS[level]
@@ -161,7 +161,7 @@ def test_garbage_reads_mostly_as_nothing(net):
 # ------------------------------------------------------------------ anything
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     arrays(
         np.uint8,
@@ -181,7 +181,7 @@ def test_no_array_is_too_strange(grey):
         assert 0 <= left < right <= grey.shape[1]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.integers(0, 2**32 - 1),
     st.tuples(st.integers(1, 300), st.integers(1, 300)),

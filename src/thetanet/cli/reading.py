@@ -70,7 +70,7 @@ def read(
 
 
 def _drawings(pictures: list[Path], annotated: Path | None) -> list[Path | None]:
-    """Return where each picture's drawing goes: the file itself for one picture, else files in that folder."""
+    """Return where each picture's drawing goes: the file itself for one picture, else files in a folder."""
     if annotated is None:
         return [None] * len(pictures)
     if annotated.is_dir() or (len(pictures) > 1 and not annotated.suffix):

@@ -14,13 +14,13 @@ from thetanet.reading.lines import lines_of, skew_of, turned, turned_back, witho
 from thetanet.reading.paper import Page, page_of, reduced, strokes
 from thetanet.reading.pieces import Mark, marks_of, usual_height, without_faint
 from thetanet.reading.recognition import Found, read_line
+from thetanet.reading.sense import writing
 
 __all__ = ["Digit", "Reading", "read_numbers"]
 
 _LARGE = 6_000_000  # pixels; larger pictures are averaged down first
 _FINE = 6.0  # pixels; strokes of twice this width or more are averaged down
 _FAINT = 0.33  # marks fainter than this share of the usual ink are no digits
-_SPACE = 0.75  # a gap of this share of a line's height separates two numbers
 _MOST = 8000  # candidates for a digit that are looked at, on a page
 
 
@@ -116,21 +116,19 @@ def read_numbers(grey: npt.ArrayLike, net: Any = None, *, reject_below: float = 
     digits: list[Digit] = []
     height, width = np.shape(grey)
     reduced_shape = tuple(-(-n // factor) for n in levels.shape)
-    for row in _digits(page, net):
-        tall = float(np.median([found.box.height for found in row]))
-        text = ""
-        for place, found in enumerate(row):
-            if place and found.box.left - row[place - 1].box.right > _SPACE * tall:
-                text += " "
-            label = found.label if found.confidence >= reject_below else "?"
-            text += label
-            own = turned_back(found.box, reduced_shape, degrees)
-            box = (
-                min(own.top * factor, height - 1), min(own.left * factor, width - 1),
-                min(own.bottom * factor, height), min(own.right * factor, width),
-            )  # fmt: skip
-            digits.append(Digit(label, found.confidence, found.probability, box, len(lines), found.frame))
-        lines.append(text)
+    for numbers in writing(_digits(page, net)):
+        texts = []
+        for number in numbers:
+            labels = [found.label if found.confidence >= reject_below else "?" for found in number]
+            texts.append("".join(labels))
+            for found, label in zip(number, labels, strict=True):
+                own = turned_back(found.box, reduced_shape, degrees)
+                box = (
+                    min(own.top * factor, height - 1), min(own.left * factor, width - 1),
+                    min(own.bottom * factor, height), min(own.right * factor, width),
+                )  # fmt: skip
+                digits.append(Digit(label, found.confidence, found.probability, box, len(lines), found.frame))
+        lines.append(" ".join(texts))
     return Reading(lines, digits)
 
 

@@ -75,11 +75,16 @@ def usual_height(marks: Sequence[Mark]) -> float:
     return float(heights[order][np.searchsorted(shares, 0.5)])
 
 
+def ink_of(page: Page, box: Box) -> Ink:
+    """Return the ink in a box."""
+    return page.ink[box.top : box.bottom, box.left : box.right]
+
+
 def frame_of(page: Page, box: Box, mask: Mask) -> Grey:
     """Return the ink under a mask (box.height, box.width) in MNIST's frame."""
     from scipy import ndimage
 
-    ink: Ink = page.ink[box.top : box.bottom, box.left : box.right]
+    ink = ink_of(page, box)
     fringe = max(1, round(max(mask.shape) / 20))
     near = ndimage.maximum_filter(mask, 2 * fringe + 1)
     seen = np.where(near, ink, 0.0)

@@ -22,7 +22,7 @@ from thetanet.reading.choice import Candidate, borders_of, candidates_of, divide
 from thetanet.reading.cuts import Cut, cuts_of
 from thetanet.reading.lines import Box
 from thetanet.reading.paper import Page
-from thetanet.reading.pieces import Mark, frame_of, usual_height
+from thetanet.reading.pieces import Mark, frame_of, ink_of, usual_height
 
 _NARROW = 0.3  # a mark narrower than this share of its line's height is not cut
 _GOOD = 0.8  # nor is a mark that is a digit so surely
@@ -31,13 +31,14 @@ _UNSURE = 0.03  # digits less sure than this are taken for scribble
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A digit that was found: its box on the turned page, and what was said of it."""
+    """A digit that was found: its box on the turned page, its mean ink, and what was said of it."""
 
     box: Box
     frame: Grey
     label: str
     confidence: float
     probability: float
+    strength: float
 
 
 @cache
@@ -74,11 +75,12 @@ def read_line(page: Page, marks: Sequence[Mark], net: Any, most: int) -> tuple[l
     chosen = divided(candidates, answers.sure, sum(map(len, cuts)) + len(marks) + 1)
     row = [
         Found(
-            candidates[k].box,
+            (candidate := candidates[k]).box,
             frames[k],
             str(answers.labels[k]),
             float(answers.sure[k]),
             float(answers.shares[k]),
+            float(ink_of(page, candidate.box)[candidate.mask].mean()),
         )
         for k in chosen
         if answers.sure[k] >= _UNSURE
