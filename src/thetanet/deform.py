@@ -251,15 +251,18 @@ class DeformedSamples(Samples):
     deform: Deform = Deform()
     teacher: Callable[[Any], Any] | None = None
 
-    def chunks(self, rng: np.random.Generator | None = None, when: float = 0.0) -> Iterator[Samples]:
+    def chunks(
+        self, rng: np.random.Generator | None = None, when: float = 0.0, multiple: int = 1
+    ) -> Iterator[Samples]:
         """Yield deformed samples in shuffled pieces; without `rng` all samples as they are."""
         if rng is None:
-            yield Samples(self.X, self.L, self.D_O, self.scaling, self.weight)
+            yield from Samples(self.X, self.L, self.D_O, self.scaling, self.weight).chunks()
             return
         strength = 1 - (1 - self.deform.anneal) * when
         order, seed = rng.permutation(self.M), int(rng.integers(2**62))
-        for low in range(0, self.M, _CHUNK):
-            rows = order[low : low + _CHUNK]
+        size = max(1, _CHUNK // multiple) * multiple
+        for low in range(0, self.M, size):
+            rows = order[low : low + size]
             X = self.deform(self.X[rows], seed=[seed, low], strength=strength)
             L = self.L[rows] if self.teacher is None else self.teacher(X)
             yield Samples(X, L, self.D_O, self.scaling, None if self.weight is None else self.weight[rows])

@@ -118,7 +118,7 @@ class ThetaNetClassifier(
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
@@ -131,8 +131,8 @@ class ThetaNetClassifier(
 
         Parameters
         ----------
-        X : array, frame or sparse matrix of shape (M, D_I)
-            Rows are samples.
+        X : array, frame or sparse matrix of shape (M, D_I), or Source
+            Rows are samples. A source (`thetanet.open_source`) has the labels itself, and is read in parts.
         y : array of shape (M,), or indicator matrix of shape (M, D_O) for multi-label
             Labels of any sortable kind.
         sample_weight : array of shape (M,), optional

@@ -118,7 +118,7 @@ def pass_over(
     taken, total = len(measures[0]), len(coefficients)
     begins = 0  # steps before this chunk
     stretch = _stretches.get(stepper, 1)  # steps; grows to what fits into the time
-    for chunk in samples.chunks(rng, when):
+    for chunk in samples.chunks(rng, when, batch):
         order = rng.permutation(chunk.M)
         ends = begins + -(-chunk.M // batch)
         while taken < ends:

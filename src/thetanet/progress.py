@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from thetanet.training import Record
+
+_SOON = 2.0  # seconds; what is done by then needs no bar
 
 
 def figures(record: Record) -> str:
@@ -59,3 +64,26 @@ class TrainingProgress:
             f"{self._title(record.epoch)}  {figures(record)}  {record.seconds:.1f} s", highlight=False
         )
         self._bar.update(self._task, description=self._title(record.epoch + 1), completed=0)
+
+
+@contextmanager
+def counted(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar in the terminal, for what takes over two seconds; yield who is told (n, of how many)."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
+        TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+    task = bar.add_task(title, total=None)
+    began = time.monotonic()
+
+    def advance(done: int, total: int) -> None:
+        if not bar.live.is_started and time.monotonic() - began > _SOON:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from thetanet.checkpoints import Checkpoints, Keeper
 from thetanet.data.arrays import Samples, as_weights, hold_out
 from thetanet.data.scaling import Scaling
+from thetanet.data.source import Source, is_source
 from thetanet.engine.cpu import CPUEngine
 from thetanet.errors import InputError
 from thetanet.incremental import IncrementalNetwork
@@ -21,6 +22,9 @@ from thetanet.labels import Labels
 from thetanet.passes import Progress
 from thetanet.stopping import Best
 from thetanet.training import Record, train
+
+if TYPE_CHECKING:
+    from thetanet.data.streams import StreamedSamples
 
 _EPOCHS = 7, 80  # the least and the largest number of epochs="auto"; 7 are enough for MNIST
 _MORE, _LONG = 6, 3  # times as many with deformed images, and with epochs="long"
@@ -36,7 +40,7 @@ class TrainableNetwork(IncrementalNetwork):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
@@ -56,7 +60,7 @@ class TrainableNetwork(IncrementalNetwork):
     def iter_fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
@@ -72,6 +76,11 @@ class TrainableNetwork(IncrementalNetwork):
         there is `patience`). `progress(seen, M)` is called about five times a second.
         """
         self._check_parameters()
+        if is_source(X):
+            if y is not None or sample_weight is not None:
+                raise InputError("y, sample_weight: a source has its labels itself; leave them out")
+            yield from self._descend(*self._source(X, X_val, y_val), None, checkpoint, resume, progress)
+            return
         X = self._inputs(X, y=y, reset=True)
         labels = Labels.of(y)
         if (X_val is None) != (y_val is None):
@@ -94,6 +103,25 @@ class TrainableNetwork(IncrementalNetwork):
                 held_out[0], labels.targets(held_out[1]), labels.D_O, samples.scaling, held_out[2]
             )
         yield from self._descend(labels, samples, validation, held_out, checkpoint, resume, progress)
+
+    def _source(
+        self, source: Source, X_val: Any, y_val: Any
+    ) -> tuple[Labels, StreamedSamples, Samples | None]:
+        """Look through a source, and return what training needs to know of it."""
+        from thetanet.out_of_core import streamed, validation_of
+
+        for name in ("deform", "teacher", "scoring"):
+            if getattr(self, name) is not None:
+                raise InputError(f"{name}: works on samples in memory; a source is read in parts")
+        if X_val is None and (self.validation_fraction or self.patience is not None):
+            raise InputError("validation_fraction, patience: give X_val, a source or arrays (with y_val)")
+        labels, samples = streamed(source, self.scaling, self.class_weight, self.verbose)
+        self.n_features_in_ = samples.D_I
+        if hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        if source.feature_names is not None:
+            self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
+        return labels, samples, validation_of(X_val, y_val, labels, samples, self.verbose)
 
     def fit_targets(
         self,

@@ -11,7 +11,7 @@ import numpy as np
 from thetanet.checkpoints import Keeper
 from thetanet.data.arrays import Samples
 from thetanet.descent import is_whole_pass
-from thetanet.engine import Engine
+from thetanet.engine import Engine, Measure
 from thetanet.errors import DivergedError
 from thetanet.passes import Progress, mini_batches, whole_passes
 from thetanet.theta import Theta
@@ -146,7 +146,7 @@ def train(
             theta.flat[...] = healthy
             raise DivergedError(epoch, error, getattr(method, "rate", None), method)
         healthy[...] = theta.flat
-        val = None if validation is None else engine.measure(theta, validation)
+        val = None if validation is None else measured(theta, validation, engine)
         record = Record(
             epoch=epoch,
             samples=seen,
@@ -159,6 +159,14 @@ def train(
         )
         keeper.history.append(record.as_dict())
         yield record
+
+
+def measured(theta: Theta, samples: Samples, engine: Engine) -> Measure:
+    """Return the measure of samples that may come in chunks."""
+    total = Measure(0.0, 0.0, 0.0)
+    for chunk in samples.chunks():
+        total = total.plus(engine.measure(theta, chunk))
+    return total
 
 
 def _error_of_the_mean(samples: Samples) -> float:

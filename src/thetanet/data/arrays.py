@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 
 from thetanet.data.scaling import Scaling
 from thetanet.errors import InputError
+
+CHUNK_BYTES = 64 << 20  # of the inputs in a piece
+_SPARSE_ROWS = 65_536  # in a piece, where rows have no fixed size
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +66,25 @@ class Samples:
         """Sum of the sample weights (M if there are none); descent methods divide by it."""
         return float(self.M) if self.weight is None else float(self.weight.sum())
 
-    def chunks(self, rng: np.random.Generator | None = None, when: float = 0.0) -> Iterator[Samples]:
-        """Yield the samples in pieces that fit into memory: here, one piece.
+    def chunks(
+        self, rng: np.random.Generator | None = None, when: float = 0.0, multiple: int = 1
+    ) -> Iterator[Samples]:
+        """Yield the samples in pieces: with `rng`, for mini-batches, all at once.
 
-        `rng` would shuffle pieces; `when` is the share of the training that is over, for samples that change.
+        Without it, for sums over samples, in pieces of a fixed size, so that sums are rounded as those over
+        samples that are read from disk. `when` is the share of the training that is over, for samples that
+        change; all but the last piece would hold a multiple of `multiple` samples.
         """
-        yield self
+        yield from [self] if rng is not None else self.pieces
+
+    @cached_property
+    def pieces(self) -> list[Samples]:
+        """The samples in pieces of a fixed size, which depends on the kind of data alone."""
+        sparse = not isinstance(self.X, np.ndarray)
+        rows = chunk_rows(self.D_I, np.dtype(self.X.dtype), sparse)
+        if rows >= self.M:
+            return [self]
+        return [self.take(slice(low, low + rows)) for low in range(0, self.M, rows)]
 
     def take(self, rows: Any) -> Samples:
         """Return the samples of these rows (a slice, or an array of indices or booleans)."""
@@ -98,6 +115,12 @@ class Samples:
                     hashed.update(array.dtype.str.encode())
                     hashed.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
         return hashed.hexdigest()
+
+
+def chunk_rows(D_I: int, dtype: np.dtype[Any], sparse: bool, chunk_bytes: int = CHUNK_BYTES) -> int:
+    """Return how many samples make a piece: a power of two, at least 1,024."""
+    rows = _SPARSE_ROWS if sparse else chunk_bytes // max(1, D_I * dtype.itemsize)
+    return 1 << max(10, int(rows).bit_length() - 1)
 
 
 def as_weights(weight: Any, M: int, name: str = "sample_weight") -> NDArray[np.float64] | None:

@@ -69,18 +69,18 @@ class Scaling:
         if weight is not None and not weight.all():
             X, weight = X[weight > 0], weight[weight > 0]
         if kind == "maximum":
-            return cls(kind, _inverse(_largest(X, sparse)))
+            return cls(kind, inverse(_largest(X, sparse)))
         if sparse:
             raise InputError(
                 "scaling='standard' would make a sparse X dense: use 'maximum', 'none' or 'auto'"
             )
         # Standardised by its largest absolute value first, or the squares of very large inputs overflow
         # and those of very small ones vanish.
-        unit = _inverse(_largest(X, sparse))
+        unit = inverse(_largest(X, sparse))
         mean, deviation = _moments(X, unit, weight)
         # What is left of a constant input is the rounding of its mean, not a deviation.
         deviation[deviation <= 1e-12 * np.abs(mean)] = 0.0
-        return cls(kind, unit * _inverse(deviation), mean / unit)
+        return cls(kind, unit * inverse(deviation), mean / unit)
 
     def apply(self, X: Any) -> Any:
         """Return the scaled rows of X: a CSR matrix for a CSR matrix, else a float64 array."""
@@ -112,8 +112,8 @@ class Scaling:
         return unfolded
 
 
-def _inverse(scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 / scale, and 1 where the scale is zero or so small that its inverse would overflow."""
+def inverse(scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return 1 / scale, and 1 where the scale is zero or so small that its inverse would overflow."""
     usable = scale > 1e-300
     return np.where(usable, 1.0 / np.where(usable, scale, 1.0), 1.0)
 

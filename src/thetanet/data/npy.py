@@ -1,0 +1,191 @@
+"""Parts of .npy files and of uncompressed members of .npz files, read at their place in the file.
+
+Not by a memory map: where a mapped file shrinks, the process is killed; where a read comes up short, it is
+told.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thetanet.data.source import ROWS, Source
+from thetanet.errors import DataFileError
+
+_LOCAL_HEADER = 30  # bytes of a zip member's header before its name
+_KINDS = "biufSU"
+
+
+@dataclass(frozen=True)
+class Array:
+    """An array in a file: where its numbers begin, and what they are."""
+
+    path: str
+    offset: int
+    shape: tuple[int, ...]
+    dtype: str
+    stamp: tuple[int, int]  # size and time of change of the file
+
+    def rows(self, low: int, high: int) -> NDArray[Any]:
+        """Read some rows.
+
+        Raises
+        ------
+        DataFileError
+            If the file has changed since it was opened, or ends too soon.
+        """
+        dtype = np.dtype(self.dtype)
+        width = int(np.prod(self.shape[1:], dtype=np.int64)) * dtype.itemsize
+        out = np.empty((high - low, *self.shape[1:]), dtype)
+        view = memoryview(out.reshape(-1).view(np.uint8)) if out.size else memoryview(b"")  # type: ignore[arg-type]
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                if stamp_of(file.fileno()) != self.stamp:
+                    raise DataFileError(f"{self.path}: has changed since it was opened; begin again")
+                file.seek(self.offset + low * width)
+                done = 0
+                while done < len(view):
+                    got = file.readinto(view[done:])
+                    if not got:
+                        row = low + done // max(1, width)
+                        raise DataFileError(f"{self.path}: ends within row {row:,} of {self.shape[0]:,}")
+                    done += got
+        except OSError as problem:
+            raise DataFileError(f"{self.path}: cannot be read ({problem.strerror})") from problem
+        return out
+
+
+def stamp_of(file: int | str) -> tuple[int, int]:
+    """Return size and time of change of a file, by which it is known to be the same."""
+    status = os.stat(file)
+    return status.st_size, status.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class NpyPart:
+    """Rows of two arrays."""
+
+    X: Array
+    y: Array
+    low: int
+    high: int
+
+    @property
+    def where(self) -> str:
+        """Say which file and rows."""
+        return f"{self.X.path}, rows {self.low:,} to {self.high - 1:,}"
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """What a note on this part is good for."""
+        return self.X, self.y, self.low, self.high
+
+    def read(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read them."""
+        X = self.X.rows(self.low, self.high)
+        return _native(X.reshape(len(X), -1)), self.y.rows(self.low, self.high)
+
+
+def _native(X: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers as the engine reads them: uint8, float32, float64."""
+    if X.dtype == np.uint8 or (X.dtype.kind == "f" and X.dtype.isnative and X.dtype.itemsize in (4, 8)):
+        return X
+    return X.astype(np.float32 if X.dtype.kind == "f" and X.dtype.itemsize < 4 else np.float64)
+
+
+def npy_source(X: str | os.PathLike[str], y: str | os.PathLike[str], rows: int = ROWS) -> Source:
+    """Return a source of two .npy files: X of shape (M, ...), y of shape (M,) or (M, D_O).
+
+    Raises
+    ------
+    DataFileError
+        If they are no such files.
+    """
+    return _of(str(X), npy_array(X), npy_array(y), rows)
+
+
+def npz_source(path: str | os.PathLike[str], rows: int = ROWS) -> Source | None:
+    """Return a source of the members X and y (or X_train and y_train) of an .npz file.
+
+    None if they are compressed: those can only be read from the beginning.
+
+    Raises
+    ------
+    DataFileError
+        If the file cannot be read, or lacks them.
+    """
+    members = _members(str(path))
+    names = {name.lower(): name for name in members}
+    X, y = names.get("x_train", names.get("x")), names.get("y_train", names.get("y"))
+    if X is None or y is None:
+        raise DataFileError(f"{path}: holds {sorted(members)}; it needs X and y, or X_train and y_train")
+    offsets = members[X], members[y]
+    if offsets[0] is None or offsets[1] is None:
+        return None
+    return _of(str(path), npy_array(path, offsets[0]), npy_array(path, offsets[1]), rows)
+
+
+def npy_array(path: str | os.PathLike[str], offset: int = 0) -> Array:
+    """Find the array that begins at `offset` of a file with its .npy header.
+
+    Raises
+    ------
+    DataFileError
+        If there is none that can be read row by row.
+    """
+    name = os.fspath(path)
+    try:
+        with open(name, "rb") as file:
+            stamp = stamp_of(file.fileno())
+            file.seek(offset)
+            version = np.lib.format.read_magic(file)
+            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            shape, fortran, dtype = read[version](file)
+            begins = file.tell()
+    except OSError as problem:
+        raise DataFileError(f"{name}: cannot be read ({problem.strerror})") from problem
+    except Exception as problem:  # what is no header makes NumPy raise nearly anything
+        raise DataFileError(f"{name}: is no .npy array ({problem}); write it with numpy.save") from problem
+    if dtype.kind not in _KINDS or dtype.hasobject:
+        raise DataFileError(f"{name}: holds {dtype}; give numbers, or labels as fixed-size texts")
+    if not shape or (fortran and len(shape) > 1):
+        raise DataFileError(f"{name}: is not stored row by row; write numpy.ascontiguousarray(array) instead")
+    needed = begins + int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if needed > stamp[0]:
+        raise DataFileError(
+            f"{name}: has {stamp[0]:,} bytes, but an array {shape} of {dtype} needs {needed:,}"
+        )
+    return Array(name, begins, tuple(shape), dtype.str, stamp)
+
+
+def _of(name: str, X: Array, y: Array, rows: int) -> Source:
+    if len(X.shape) < 2 or len(y.shape) > 2 or X.shape[0] != y.shape[0]:
+        raise DataFileError(
+            f"{name}: X has shape {X.shape} and y {y.shape}; X needs one row and y one label for each sample"
+        )
+    M = X.shape[0]
+    return Source(name, [NpyPart(X, y, low, min(low + rows, M)) for low in range(0, M, rows)])
+
+
+def _members(path: str) -> dict[str, int | None]:
+    """Return where the members of an .npz file begin; None for those that are compressed."""
+    found: dict[str, int | None] = {}
+    try:
+        with zipfile.ZipFile(path) as archive, open(path, "rb") as raw:
+            for info in archive.infolist():
+                name = info.filename.removesuffix(".npy")
+                found[name] = None
+                if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
+                    raw.seek(info.header_offset)
+                    header = raw.read(_LOCAL_HEADER)
+                    length, extra = struct.unpack("<HH", header[26:30])
+                    found[name] = info.header_offset + _LOCAL_HEADER + length + extra
+    except Exception as problem:  # zipfile raises nearly anything for what is no archive
+        raise DataFileError(f"{path}: cannot be read as .npz ({problem})") from problem
+    return found
