@@ -13,7 +13,7 @@ from thetanet.picture import Grey, unit_range
 from thetanet.reading.lines import lines_of, skew_of, turned, turned_back, without_rules
 from thetanet.reading.paper import Page, page_of, reduced, strokes
 from thetanet.reading.pieces import Mark, marks_of, usual_height, without_faint
-from thetanet.reading.recognition import Found, read_line
+from thetanet.reading.recognition import read_lines
 from thetanet.reading.sense import writing
 
 __all__ = ["Digit", "Reading", "read_numbers"]
@@ -21,7 +21,7 @@ __all__ = ["Digit", "Reading", "read_numbers"]
 _LARGE = 6_000_000  # pixels; larger pictures are averaged down first
 _FINE = 6.0  # pixels; strokes of twice this width or more are averaged down
 _FAINT = 0.33  # marks fainter than this share of the usual ink are no digits
-_MOST = 8000  # candidates for a digit that are looked at, on a page
+_MOST = 5000  # candidates for a digit that are looked at, on a page
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ def read_numbers(grey: npt.ArrayLike, net: Any = None, *, reject_below: float = 
     digits: list[Digit] = []
     height, width = np.shape(grey)
     reduced_shape = tuple(-(-n // factor) for n in levels.shape)
-    for numbers in writing(_digits(page, net)):
+    for numbers in writing(read_lines(page, marked_lines(page), net, _MOST)):
         texts = []
         for number in numbers:
             labels = [found.label if found.confidence >= reject_below else "?" for found in number]
@@ -166,14 +166,3 @@ def marked_lines(page: Page) -> list[list[Mark]]:
     if not marks:
         return []
     return [[marks[k] for k in line] for line in lines_of([mark.box for mark in marks], usual_height(marks))]
-
-
-def _digits(page: Page, net: Any) -> list[list[Found]]:
-    """Return the digits of each line, lines from top to bottom."""
-    budget, result = _MOST, []
-    for marks in marked_lines(page):
-        row, examined = read_line(page, marks, net, budget)
-        budget -= examined
-        if row:
-            result.append(row)
-    return result

@@ -140,12 +140,16 @@ def lines_of(boxes: Sequence[Box], usual: float) -> list[list[int]]:
     lines: list[list[int]] = []
     order = sorted(range(len(boxes)), key=lambda k: boxes[k].left)
     large = [k for k in order if boxes[k].height >= 0.45 * usual]
+    ends: list[Box] = []
     for k in large:
-        best = max(lines, key=lambda line: _shared(boxes[k], _end(boxes, line)), default=None)
-        if best is None or _shared(boxes[k], _end(boxes, best)) < 0.45:
+        shares = [_shared(boxes[k], end) for end in ends]
+        best = int(np.argmax(shares)) if shares else -1
+        if best < 0 or shares[best] < 0.45:
             lines.append([k])
+            ends.append(boxes[k])
         else:
-            best.append(k)
+            lines[best].append(k)
+            ends[best] = _end(boxes, lines[best])
     lines = _joined(boxes, lines)
     chosen = set(large)
     for k in order:

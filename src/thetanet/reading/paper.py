@@ -94,12 +94,8 @@ def _is_dark_on_light(levels: Ink) -> bool:
     from scipy import ndimage
 
     small = reduced(levels, max(1, round(max(levels.shape) / _SIDE)))
-    relief = (
-        small
-        - ndimage.median_filter(reduced(small, 3), 21, mode="nearest")
-        .repeat(3, 0)
-        .repeat(3, 1)[: small.shape[0], : small.shape[1]]
-    )
+    ground = ndimage.median_filter(reduced(small, 6), 11, mode="nearest")
+    relief = small - ground.repeat(6, 0).repeat(6, 1)[: small.shape[0], : small.shape[1]]
     spread = 4 * float(np.quantile(np.abs(relief), 0.3)) / 0.385
     dark = float(np.square(relief[relief < -spread]).sum())
     light = float(np.square(relief[relief > spread]).sum())
@@ -114,7 +110,7 @@ def _missing_light(levels: Ink, window: float) -> Ink:
     small = reduced(levels, factor)
     side = max(3, round(window / factor)) | 1
     if min(small.shape) > 8:
-        small = ndimage.median_filter(small, 3, mode="nearest")
+        small = ndimage.uniform_filter(small, 3, mode="nearest")
     paper = ndimage.grey_closing(small, size=(side, side), mode="nearest")
     paper = ndimage.uniform_filter(paper, max(3, side // 3), mode="nearest")
     paper = _enlarged(paper, factor, levels.shape)

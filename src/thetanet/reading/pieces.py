@@ -11,7 +11,7 @@ from thetanet.picture import Grey, frame_of_strokes
 from thetanet.reading.lines import Box
 from thetanet.reading.paper import Ink, Mask, Page
 
-MOST_MARKS = 3000  # on a page; only the largest are looked at
+MOST_MARKS = 2000  # on a page; only the largest are looked at
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from thetanet.reading.pieces import Mark, frame_of, ink_of, usual_height
 
 _NARROW = 0.3  # a mark narrower than this share of its line's height is not cut
 _GOOD = 0.8  # nor is a mark that is a digit so surely
+_MANY, _HARDLY = 30, 0.05  # of so many marks at least this share are digits, or the page is no writing
 _UNSURE = 0.03  # digits less sure than this are taken for scribble
 
 
@@ -55,63 +56,112 @@ def whole_in_package() -> Any:
         raise ModelFileError(f"{file}: cannot be read ({problem.strerror}); install thetanet again") from None
 
 
-def read_line(page: Page, marks: Sequence[Mark], net: Any, most: int) -> tuple[list[Found], int]:
-    """Return the digits of a line from left to right, and how many candidates were looked at.
+@dataclass(eq=False)
+class _Line:
+    """A line and its candidates; the networks' answers are those of the page, from `start` on."""
 
-    First every mark is taken as it is, alone and with its neighbours. Only marks that are no digit then are
-    cut. At most `most` candidates are looked at; a line that has more is left out.
-    """
-    height = usual_height(marks)
-    cuts: list[list[Cut]] = [[] for _ in marks]
-    candidates, frames, answers = _asked(page, marks, cuts, height, net, most)
-    alone = {borders: k for k, c in enumerate(candidates) if (borders := c.first) == c.last - 1}
-    for k, mark in enumerate(marks):
-        if (k not in alone or answers.sure[alone[k]] < _GOOD) and may_be_several(mark, height):
-            cuts[k] = cuts_of(mark.mask, height, page.stroke)
-    examined = len(candidates)
-    if any(cuts):
-        candidates, frames, answers = _asked(page, marks, cuts, height, net, most - examined)
-        examined += len(candidates)
-    chosen = divided(candidates, answers.sure, sum(map(len, cuts)) + len(marks) + 1)
-    row = [
-        Found(
-            (candidate := candidates[k]).box,
-            frames[k],
-            str(answers.labels[k]),
-            float(answers.sure[k]),
-            float(answers.shares[k]),
-            float(ink_of(page, candidate.box)[candidate.mask].mean()),
-        )
-        for k in chosen
-        if answers.sure[k] >= _UNSURE
-    ]
-    return sorted(row, key=lambda found: found.box.left + found.box.right), examined
+    marks: Sequence[Mark]
+    height: float
+    cuts: list[list[Cut]]
+    candidates: list[Candidate]
+    start: int = 0
+
+    @property
+    def borders(self) -> int:
+        return sum(map(len, self.cuts)) + len(self.marks) + 1
 
 
 @dataclass(frozen=True, eq=False)
 class _Answers:
+    frames: npt.NDArray[np.uint8]
     labels: npt.NDArray[Any]
     sure: npt.NDArray[np.float64]
     shares: npt.NDArray[np.float64]
 
 
-def _asked(
-    page: Page, marks: Sequence[Mark], cuts: list[list[Cut]], height: float, net: Any, most: int
-) -> tuple[list[Candidate], npt.NDArray[np.uint8], _Answers]:
-    """Return the candidates of a line, their frames and what the networks say of them."""
-    candidates = candidates_of(marks, borders_of(cuts), height, most)
-    frames = np.zeros((len(candidates), 28, 28), dtype=np.uint8)
+def read_lines(page: Page, lines: Sequence[Sequence[Mark]], net: Any, most: int) -> list[list[Found]]:
+    """Return the digits of each line from left to right.
+
+    First every mark is taken as it is, alone and with its neighbours. Only marks that are no digit then are
+    cut. At most `most` candidates are looked at each time; lines beyond are left out. Where hardly any of
+    many marks is a digit there is no second time: it is a picture of something else.
+    """
+    rows = _with_candidates(
+        [_Line(marks, usual_height(marks), [[] for _ in marks], []) for marks in lines], most
+    )
+    answers = _asked(page, rows, net)
+    good = large = 0
+    for row in rows:
+        for k, candidate in enumerate(row.candidates, row.start):
+            mark = row.marks[min(candidate.first, len(row.marks) - 1)]
+            if candidate.last == candidate.first + 1 and may_be_several(mark, row.height):
+                large += 1
+                good += answers.sure[k] >= 0.3
+                if answers.sure[k] < _GOOD:
+                    row.cuts[candidate.first] = cuts_of(mark.mask, row.height, page.stroke)
+    if large > _MANY and good < _HARDLY * large:
+        return []
+    cut = _with_candidates([row for row in rows if any(row.cuts)], most)
+    again = _asked(page, cut, net)
+    return [_found(page, row, again if any(row.cuts) else answers) for row in rows]
+
+
+def _with_candidates(rows: list[_Line], most: int) -> list[_Line]:
+    start = 0
+    for row in rows:
+        row.candidates = candidates_of(row.marks, borders_of(row.cuts), row.height, most - start)
+        row.start = start
+        start += len(row.candidates)
+    return rows
+
+
+def _found(page: Page, row: _Line, answers: _Answers) -> list[Found]:
+    """Return the digits of the best division of a line."""
+    stop = row.start + len(row.candidates)
+    found = []
+    for k in divided(row.candidates, answers.sure[row.start : stop], row.borders):
+        candidate, place = row.candidates[k], row.start + k
+        if answers.sure[place] < _UNSURE:
+            continue
+        found.append(
+            Found(
+                candidate.box,
+                answers.frames[place],
+                str(answers.labels[place]),
+                float(answers.sure[place]),
+                float(answers.shares[place]),
+                float(ink_of(page, candidate.box)[candidate.mask].mean()),
+            )
+        )
+    return sorted(found, key=lambda one: one.box.left + one.box.right)
+
+
+def _asked(page: Page, rows: Sequence[_Line], net: Any) -> _Answers:
+    """Return the frames of all candidates and what the networks say of them."""
+    candidates = [candidate for row in rows for candidate in row.candidates]
+    n = len(candidates)
+    frames = np.zeros((n, 28, 28), dtype=np.uint8)
+    labels = np.full(n, "", dtype=object)
+    sure, shares = np.zeros(n), np.zeros(n)
     real = [k for k, candidate in enumerate(candidates) if np.isfinite(candidate.price)]
-    labels = np.full(len(candidates), "", dtype=object)
-    sure, shares = np.zeros(len(candidates)), np.zeros(len(candidates))
     for k in real:
         frames[k] = frame_of(page, candidates[k].box, candidates[k].mask)
     if real:
         X = frames[real].reshape(len(real), -1)
-        whole = whole_in_package().predict_proba(X)[:, 1]
-        labels[real], sure[real] = net.predict(X), net.confidence(X) * np.sqrt(whole)
-        shares[real] = net.predict_proba(X).max(axis=1)
-    return candidates, frames, _Answers(labels, sure, shares)
+        labels[real], shares[real], confidence = _said(net, X)
+        sure[real] = confidence * np.sqrt(whole_in_package().outputs(X)[:, 0])
+    return _Answers(frames, labels, sure, shares)
+
+
+def _said(net: Any, X: npt.NDArray[np.uint8]) -> tuple[Any, Any, Any]:
+    """Return labels, their shares and `confidence(X)` by one propagation."""
+    if net.theta_.D_O == 1:  # two classes
+        return net.predict(X), net.predict_proba(X).max(axis=1), net.confidence(X)
+    Y = np.clip(net.outputs(X).astype(np.float64), 1e-12, 1 - 1e-7)
+    best = Y.argmax(axis=1)
+    top = Y[np.arange(len(Y)), best]
+    confidence = top * np.exp(np.log1p(-Y).sum(axis=1) - np.log1p(-top))
+    return net.classes_[best], top / Y.sum(axis=1), confidence
 
 
 def may_be_several(mark: Mark, height: float) -> bool:
