@@ -11,7 +11,7 @@ import numpy.typing as npt
 from thetanet.errors import MissingExtraError
 from thetanet.picture import unit_range
 
-_SURE, _UNSURE = (20, 110, 60), (196, 81, 29)  # colours of digits above and below a confidence of 0.9
+_SURE, _UNSURE = (0, 140, 70), (214, 70, 10)  # colours of digits above and below a confidence of 0.9
 
 
 def annotate(picture: npt.ArrayLike, reading: Any, path: str | os.PathLike[str]) -> None:
