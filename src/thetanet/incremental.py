@@ -160,7 +160,7 @@ class IncrementalNetwork(FittedNetwork):
         if not isinstance(X, np.ndarray):
             raise InputError("deform: X is sparse, but images are dense; give X.toarray(), or deform=None")
         self.deform.shape_of(X)
-        return DeformedSamples(X, targets, labels.D_O, scaling, weight, self.deform, ask)
+        return DeformedSamples(X, targets, labels.D_O, scaling, weight, deform=self.deform, teacher=ask)
 
     def _start(self, labels: Labels, samples: Samples, rng: np.random.Generator, dtype: Any) -> Theta:
         """Return where descent starts: at random, at `init`, or at the last Theta."""

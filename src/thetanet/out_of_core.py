@@ -70,8 +70,9 @@ def _samples(
     X, y = head_of(source)
     kind = found.kind
     return StreamedSamples(
-        X, labels.targets(y), labels.D_O, scaling, None, source, found, labels.targets, factors,
-        chunk_rows(kind.D_I, kind.dtype, kind.sparse),
+        X, labels.targets(y), labels.D_O, scaling, lit=np.flatnonzero(found.largest), source=source,
+        survey=found, targets=labels.targets, factors=factors,
+        rows=chunk_rows(kind.D_I, kind.dtype, kind.sparse),
     )  # fmt: skip
 
 

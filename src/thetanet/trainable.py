@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from thetanet.checkpoints import Checkpoints, Keeper
 from thetanet.data.arrays import Samples, as_weights, hold_out
 from thetanet.data.scaling import Scaling
 from thetanet.data.source import Source, is_source
+from thetanet.data.streams import StreamedSamples
 from thetanet.engine.cpu import CPUEngine
 from thetanet.errors import InputError
 from thetanet.incremental import IncrementalNetwork
@@ -22,9 +23,6 @@ from thetanet.labels import Labels
 from thetanet.passes import Progress
 from thetanet.stopping import Best
 from thetanet.training import Record, train
-
-if TYPE_CHECKING:
-    from thetanet.data.streams import StreamedSamples
 
 _EPOCHS = 7, 80  # the least and the largest number of epochs="auto"; 7 are enough for MNIST
 _MORE, _LONG = 6, 3  # times as many with deformed images, and with epochs="long"
@@ -188,6 +186,11 @@ class TrainableNetwork(IncrementalNetwork):
         method, why = self.method_for(samples.X, batch)
         self.method_ = method
         epochs, alpha = self.number_of_epochs(samples.M, batch), self._penalty(samples)
+        preparing = getattr(engine, "preparing", None)
+        if preparing is not None and isinstance(samples, StreamedSamples):
+            samples = samples.prepared_by(preparing(method, alpha / samples.total_weight))
+        if preparing is not None and isinstance(validation, StreamedSamples):
+            validation = validation.prepared_by(preparing(None))
         theta = self._start(labels, samples, rng, engine.dtype)
         checkpoints = Checkpoints(checkpoint) if isinstance(checkpoint, (str, PathLike)) else checkpoint
         if resume and checkpoints is None:

@@ -7,7 +7,7 @@ import hashlib
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -39,6 +39,8 @@ class StreamedSamples(Samples):
         Weights of the classes.
     rows : int
         Samples in a chunk.
+    prepare : callable, optional
+        What the engine wants done with a chunk before it is needed; by the thread that reads ahead.
     """
 
     source: Source = field(default=None)  # type: ignore[assignment]
@@ -46,6 +48,7 @@ class StreamedSamples(Samples):
     targets: Callable[[NDArray[Any]], NDArray[Any]] = field(default=None)  # type: ignore[assignment]
     factors: NDArray[np.float64] | None = None
     rows: int = 0
+    prepare: Callable[[Samples], Any] | None = None
 
     def __post_init__(self) -> None:
         """Do without the checks of samples in memory: the survey has made them."""
@@ -81,6 +84,10 @@ class StreamedSamples(Samples):
             hashed.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
         return hashed.hexdigest()
 
+    def prepared_by(self, prepare: Callable[[Samples], Any]) -> StreamedSamples:
+        """Return these samples, with chunks that were prepared by the thread that reads them."""
+        return replace(self, prepare=prepare)
+
     def take(self, rows: Any) -> Samples:
         """Refuse: rows of a source cannot be picked one by one."""
         raise InputError(f"{self.source.name}: is read in parts; single rows cannot be taken")
@@ -95,9 +102,17 @@ class StreamedSamples(Samples):
         """
         order = np.arange(len(self.source.parts)) if rng is None else rng.permutation(len(self.source.parts))
         parts = [self.source.parts[n] for n in order]
-        for X, y in read_ahead(lambda: self._pieces(parts, max(1, self.rows // multiple) * multiple)):
-            L = self.targets(y)
-            yield Samples(X, L, self.D_O, self.scaling, self._weights(L))
+        rows = max(1, self.rows // multiple) * multiple
+
+        def ready() -> Iterator[Samples]:
+            for X, y in self._pieces(parts, rows):
+                L = self.targets(y)
+                chunk = Samples(X, L, self.D_O, self.scaling, self._weights(L), self.lit)
+                if self.prepare is not None:
+                    self.prepare(chunk)
+                yield chunk
+
+        yield from read_ahead(ready)
 
     def _weights(self, L: NDArray[Any]) -> NDArray[np.float64] | None:
         if self.factors is None:

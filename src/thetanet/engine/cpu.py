@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import cache
@@ -132,6 +133,15 @@ class CPUEngine:
         finally:
             notice.cancel()
 
+    def preparing(self, rule: Any, decay: float = 0.0) -> Callable[[Chunk], Any]:
+        """Return what prepares chunks for a mini-batch rule or a whole-pass method, in whatever thread.
+
+        Where chunks come from disk, it is called before they are needed.
+        """
+        steps = rule if hasattr(rule, "update") else _Sum()
+        whole = _fades(steps, decay if steps is rule else 0.0)
+        return lambda chunk: _prepare(self, chunk, self.dtype, whole)
+
     def explain(self, theta: Theta, chunk: Chunk, batch: int) -> str:
         """Say how steps of `batch` samples of this chunk are computed, and why."""
         prepared = _prepare(self, chunk, self.dtype, False)
@@ -158,6 +168,12 @@ def _prepare(engine: CPUEngine, chunk: Chunk, dtype: Any, whole: bool) -> Any:
     if key not in kept:
         kept[key] = shards.Prepared(chunk, dtype, whole, engine.sparse)
     return kept[key]
+
+
+def _fades(rule: Any, decay: float) -> bool:
+    """Tell whether something moves where the gradient is zero: then inputs that are never lit are kept."""
+    averaged = bool(getattr(rule, "averaged", False))
+    return bool(decay) or getattr(rule, "decoupled", None) is not None or averaged
 
 
 class _Sum:
@@ -210,10 +226,7 @@ class _CPUStepper:
         self._update = compiled_update(rule, theta.dtype.name)
         share = getattr(rule, "decoupled", None)
         self._share = -1 if share is None else int(share)
-        averaged = bool(getattr(rule, "averaged", False))
-        self._fades = (
-            bool(decay) or self._share >= 0 or averaged
-        )  # something moves where the gradient is zero
+        self._fades = _fades(rule, decay)
         self._lazy = bool(getattr(rule, "lazy", False)) and not self._fades
         self._chunk: Any = None  # a weak reference: what is kept for a chunk must not keep it alive
         self._walk: Any = None

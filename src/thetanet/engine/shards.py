@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import sys
 from concurrent.futures import Executor
 from itertools import pairwise
 from typing import Any
@@ -20,6 +21,7 @@ from thetanet.theta import Theta
 
 DENSITY = 0.45  # share of non-zeros above which the dense products are quicker (measured, see DECISIONS.md)
 _SEGMENT, _GROUP = 60_000, 30_000  # bytes of W1 and of delta2 that stay in the first-level cache while in use
+_WORD = 8  # bytes that are looked at together
 _INDICES = 65_536  # samples that a sorted column can name (uint16)
 _GRADIENT, _DENSE_GRADIENT = 8192, 400_000  # numbers of a gradient on their way to the rule
 
@@ -45,8 +47,12 @@ class Prepared:
         self.dtype = np.dtype(dtype)
         dense = isinstance(X, np.ndarray)
         shifted = scaling.shift is not None
+        if dense:
+            X = np.ascontiguousarray(X)
         counts = np.zeros(D_I, np.int64) if shifted else _non_zeros(X)
-        self.lit = np.arange(D_I) if whole or shifted else np.flatnonzero(counts)
+        lit = getattr(chunk, "lit", None)  # of all chunks, where this is one of many
+        lit = np.flatnonzero(counts) if lit is None else lit
+        self.lit = np.arange(D_I) if whole or shifted else lit
         self.density = 1.0 if shifted else counts.sum() / max(1, self.M * len(self.lit))
         skip = self.density < DENSITY if sparse is None else sparse
         self.sparse = (not dense) or (skip and not shifted)
@@ -54,11 +60,10 @@ class Prepared:
         # The loops are compiled for each combination of types, so there are few: inputs and values are uint8
         # or `dtype`, and what is not used has type `dtype`.
         self.X = np.zeros((0, D_I), dtype)
-        self.column, self.value = np.zeros(0, np.uint16), np.zeros(0, dtype)
+        self.column: NDArray[Any] = np.zeros(0, np.uint16)
+        self.value: NDArray[Any] = np.zeros(0, dtype)
         self.begins = np.zeros(self.M + 1, np.int64)
         self.factor = np.ones(len(self.lit), dtype)
-        if dense:
-            X = np.ascontiguousarray(X)
         if self.sparse:
             self._skip_zeros(X, scaling, counts)
         else:
@@ -103,9 +108,14 @@ class Prepared:
         else:
             X = self._scaled(X, scaling)
         total = int(counts.sum())
-        self.column = np.empty(total, kind)
-        self.value = np.empty(total, X.dtype)
-        kernels.compress(_writeable(X), place, self.begins, self.column, self.value)
+        column: NDArray[Any] = np.empty(total + _WORD, kind)
+        value: NDArray[Any] = np.empty(total + _WORD, X.dtype)
+        self.column, self.value = column[:total], value[:total]
+        if X.dtype == np.uint8 and X.shape[1] % _WORD == 0 and sys.byteorder == "little":
+            words = _writeable(X).view(np.uint64)
+            kernels.compress_bytes(words, place, self.begins, column, value)
+        else:
+            kernels.compress(_writeable(X), place, self.begins, self.column, self.value)
 
     def columns_of(self, threads: int, segments: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         """Share the columns out so that each thread has about the same number of non-zeros.
@@ -134,6 +144,9 @@ def _non_zeros(X: Any) -> NDArray[np.int64]:
     if not isinstance(X, np.ndarray):
         return np.bincount(X.indices[X.data != 0], minlength=X.shape[1]).astype(np.int64)
     total = np.zeros(X.shape[1], np.int64)
+    if X.dtype == np.uint8:
+        kernels.count_bytes(_writeable(X), total)
+        return total
     for low in range(0, len(X), 4096):
         total += np.count_nonzero(X[low : low + 4096], axis=0)
     return total

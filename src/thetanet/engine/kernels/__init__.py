@@ -30,7 +30,7 @@ from thetanet.engine.kernels.products import QUICKER_THAN_BLAS
 
 __all__ = [
     "BYTES", "COEFFICIENTS", "FEW", "QUICKER_THAN_BLAS", "VECTORS",
-    "compress", "gemm_address", "row_update", "share_out", "steps", "warp",
+    "compress", "compress_bytes", "count_bytes", "gemm_address", "row_update", "share_out", "steps", "warp",
 ]  # fmt: skip
 
 COEFFICIENTS = 10  # the most numbers that a rule may change from step to step
@@ -39,7 +39,7 @@ _SOURCES = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
 ).hexdigest()
 _steps, _compress, _share_out = loops.steps, zeros.compress, zeros.share_out
-_warp = warping.warp
+_warp, _compress_bytes, _count_bytes = warping.warp, zeros.compress_bytes, zeros.count_bytes
 
 
 @cache
@@ -70,10 +70,20 @@ def _cached(fingerprint: str) -> tuple[Any, ...]:
         fingerprint  # noqa: B018
         return _warp(*arguments)
 
-    return steps, compress, share_out, warp
+    @cached
+    def compress_bytes(*arguments):
+        fingerprint  # noqa: B018
+        return _compress_bytes(*arguments)
+
+    @cached
+    def count_bytes(*arguments):
+        fingerprint  # noqa: B018
+        return _count_bytes(*arguments)
+
+    return steps, compress, share_out, warp, compress_bytes, count_bytes
 
 
-steps, compress, share_out, warp = _cached(_SOURCES)
+steps, compress, share_out, warp, compress_bytes, count_bytes = _cached(_SOURCES)
 
 
 @cache
