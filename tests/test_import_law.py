@@ -31,7 +31,8 @@ LAW = {
     "thetanet.descent": LEAVES | {"thetanet.descent"},
     "thetanet.engine": MATHEMATICS | {"thetanet.engine"},
     "thetanet.data": LEAVES | {"thetanet.data"},
-    "thetanet.training": LEAVES | JOINED,
+    "thetanet.averaging": LEAVES | JOINED,
+    "thetanet.training": LEAVES | JOINED | {"thetanet.averaging"},
     "thetanet.passes": LEAVES | JOINED,
     "thetanet.checkpoints": LEAVES | {"thetanet.atomic"},
     "thetanet.stopping": set(),
@@ -64,8 +65,8 @@ ONLY = {
         )
     },
     "jax": {"engine/jax.py"},
-    "dask": {"engine/dask.py"},
-    "distributed": {"engine/dask.py"},
+    "dask": {"engine/dask/calls.py", "engine/dask/collections.py"},
+    "distributed": {"engine/dask/__init__.py", "engine/dask/calls.py"},
     "onnx": {"export.py"},
     "matplotlib": {
         "plots/axes.py",

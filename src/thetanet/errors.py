@@ -48,6 +48,10 @@ class DivergedError(ThetanetError, ArithmeticError):
         )
 
 
+class ClusterError(ThetanetError, RuntimeError):
+    """A cluster cannot be reached any more, or cannot do the work; the message says how to go on."""
+
+
 class MissingExtraError(ThetanetError, ImportError):
     """An optional library is needed; the message says which `pip install` brings it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,9 +16,16 @@ from thetanet.data.survey import Progress, Survey, survey
 from thetanet.errors import InputError
 from thetanet.labels import Labels
 
+Look = Callable[[Source, Progress | None], tuple[Survey, Any, NDArray[Any]]]
+
+
+def look_here(source: Source, progress: Progress | None = None) -> tuple[Survey, Any, NDArray[Any]]:
+    """Look through a source once: return what was found, and X and y of its first samples."""
+    return (survey(source, progress), *head_of(source))
+
 
 def streamed(
-    source: Source, scaling: str, class_weight: Any = None, verbose: bool = False
+    source: Source, scaling: str, class_weight: Any = None, verbose: bool = False, look: Look = look_here
 ) -> tuple[Labels, StreamedSamples]:
     """Look through a source once, and return its labels and its samples as training sees them.
 
@@ -28,18 +35,23 @@ def streamed(
         If the source cannot be read, or its samples do not fit together.
     """
     with _shown(source, verbose) as progress:
-        found = survey(source, progress)
+        found, *head = look(source, progress)
     labels = labels_of(found)
     factors = None
     if class_weight is not None:
         counts = np.array([found.counts.get(label, 0) for label in labels.classes.tolist()], np.float64)
         one_each = labels.targets(labels.classes)
         factors = labels.class_weights(class_weight, one_each, None, counts - 1)
-    return labels, _samples(source, found, labels, found.scaling(scaling), factors)
+    return labels, _samples(source, found, head, labels, found.scaling(scaling), factors)
 
 
 def validation_of(
-    X: Any, y: Any, labels: Labels, samples: StreamedSamples, verbose: bool = False
+    X: Any,
+    y: Any,
+    labels: Labels,
+    samples: StreamedSamples,
+    verbose: bool = False,
+    look: Look = look_here,
 ) -> Samples | None:
     """Return validation data, arrays or a source of its own, as the engine sees them."""
     if X is None:
@@ -51,10 +63,10 @@ def validation_of(
     elif y is not None:
         raise InputError("y_val: a source has its labels itself; leave it out")
     with _shown(X, verbose) as progress:
-        found = survey(X, progress)
+        found, *head = look(X, progress)
     if found.kind.D_I != samples.D_I:
         raise InputError(f"X_val has {found.kind.D_I} inputs, but X has {samples.D_I}: give the same columns")
-    return _samples(X, found, labels, samples.scaling, None)
+    return _samples(X, found, head, labels, samples.scaling, None)
 
 
 def labels_of(found: Survey) -> Labels:
@@ -65,9 +77,14 @@ def labels_of(found: Survey) -> Labels:
 
 
 def _samples(
-    source: Source, found: Survey, labels: Labels, scaling: Any, factors: NDArray[np.float64] | None
+    source: Source,
+    found: Survey,
+    head: list[Any],
+    labels: Labels,
+    scaling: Any,
+    factors: NDArray[np.float64] | None,
 ) -> StreamedSamples:
-    X, y = head_of(source)
+    X, y = head
     kind = found.kind
     return StreamedSamples(
         X, labels.targets(y), labels.D_O, scaling, lit=np.flatnonzero(found.largest), source=source,

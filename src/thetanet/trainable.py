@@ -74,6 +74,10 @@ class TrainableNetwork(IncrementalNetwork):
         there is `patience`). `progress(seen, M)` is called about five times a second.
         """
         self._check_parameters()
+        if hasattr(X, "__dask_graph__"):
+            from thetanet.cluster import as_source
+
+            X, y = as_source(X, y), None
         if is_source(X):
             if y is not None or sample_weight is not None:
                 raise InputError("y, sample_weight: a source has its labels itself; leave them out")
@@ -106,20 +110,25 @@ class TrainableNetwork(IncrementalNetwork):
         self, source: Source, X_val: Any, y_val: Any
     ) -> tuple[Labels, StreamedSamples, Samples | None]:
         """Look through a source, and return what training needs to know of it."""
-        from thetanet.out_of_core import streamed, validation_of
+        from thetanet.out_of_core import look_here, streamed, validation_of
 
+        look = look_here
+        if hasattr(self._engine(), "hold"):
+            from thetanet import cluster
+
+            look = partial(cluster.look, self._engine())
         for name in ("deform", "teacher", "scoring"):
             if getattr(self, name) is not None:
                 raise InputError(f"{name}: works on samples in memory; a source is read in parts")
         if X_val is None and (self.validation_fraction or self.patience is not None):
             raise InputError("validation_fraction, patience: give X_val, a source or arrays (with y_val)")
-        labels, samples = streamed(source, self.scaling, self.class_weight, self.verbose)
+        labels, samples = streamed(source, self.scaling, self.class_weight, self.verbose, look)
         self.n_features_in_ = samples.D_I
         if hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         if source.feature_names is not None:
             self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
-        return labels, samples, validation_of(X_val, y_val, labels, samples, self.verbose)
+        return labels, samples, validation_of(X_val, y_val, labels, samples, self.verbose, look)
 
     def fit_targets(
         self,
@@ -182,6 +191,10 @@ class TrainableNetwork(IncrementalNetwork):
     ) -> Iterator[Record]:
         engine = self._engine()
         rng = np.random.default_rng(self._seed())
+        if hasattr(engine, "hold"):
+            from thetanet.cluster import spread
+
+            samples, validation = spread(engine, samples), spread(engine, validation)
         batch = min(int(self.batch), samples.M)
         method, why = self.method_for(samples.X, batch)
         self.method_ = method
@@ -210,6 +223,7 @@ class TrainableNetwork(IncrementalNetwork):
             best = Best(int(self.patience), {} if snapshot is None else snapshot.extra)
         if isinstance(engine, CPUEngine):
             engine.warm_up(theta, samples, method, batch, alpha / samples.total_weight)
+        if hasattr(engine, "explain"):
             chosen = f"{method} ({why})" if why else f"{method}"
             self.explanation_ = f"{chosen}; {engine.explain(theta, samples, batch)}"
         # Seconds count from here, after what is compiled once on a machine.

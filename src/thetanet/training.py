@@ -133,6 +133,8 @@ def train(
         theta.flat[...] = keeper.snapshot.theta
         rng.bit_generator.state = keeper.snapshot.rng
     run = whole_passes if is_whole_pass(method) else mini_batches
+    if run is mini_batches and hasattr(samples, "held"):  # by a cluster, where steps cannot be in common
+        from thetanet.averaging import local_steps as run
     epoch = keeper.epoch
     seen = keeper.history[-1]["samples"] if keeper.history else 0
     too_high = 10 * _error_of_the_mean(samples) + 1

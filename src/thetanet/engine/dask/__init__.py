@@ -1,0 +1,213 @@
+"""The cluster engine: workers of Dask hold groups of samples, and sums over all groups are their answers.
+
+Groups and the tree of sums are fixed, so results are the same bits whatever the number of workers, and
+whichever of them die on the way. Workers must have the same processors for that, as this machine's engine
+must.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thetanet.checks import check_number
+from thetanet.engine import Chunk, Measure, Rule, Stepper
+from thetanet.engine.cpu import CPUEngine
+from thetanet.engine.dask import tasks
+from thetanet.errors import ClusterError, InputError, MissingExtraError
+from thetanet.theta import Theta
+
+_ARITY = 8  # of the tree of sums
+_CONNECT = 15  # seconds
+
+
+class DaskEngine:
+    """Training on the workers of a Dask cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected to the cluster. All workers need thetanet, and must see the files that are trained on.
+    groups : int
+        Into how many groups samples are divided: as many as there will ever be threads of workers, or more.
+        The last bits of all results depend on it, but not on the number of workers. In mini-batch training
+        each group descends by itself for an epoch, so that fewer groups need fewer epochs.
+    dtype : "float32" or "float64"
+        Floating-point type of training.
+    keep : bool
+        Whether workers keep samples in memory. False: they read their parts in each pass, for data that is
+        larger than the memory of all workers together.
+
+    Raises
+    ------
+    MissingExtraError
+        If Dask is not installed.
+    """
+
+    def __init__(self, client: Any, groups: int = 16, dtype: Any = "float32", keep: bool = True) -> None:
+        check_number("groups", groups, least=1, whole=True)
+        if not (hasattr(client, "submit") and hasattr(client, "scheduler")):
+            raise InputError(f"client={client!r}: give a distributed.Client, or use connect('tcp://...')")
+        try:
+            from thetanet.engine.dask.calls import Calls
+        except ImportError as missing:
+            raise MissingExtraError("the cluster engine", "cluster") from missing
+        self._here = CPUEngine(dtype)
+        self.dtype = self._here.dtype
+        self.client, self.groups, self.keep = client, int(groups), bool(keep)
+        self.calls = Calls(client)
+        self._owned: list[Any] = []
+
+    def __repr__(self) -> str:
+        return f"DaskEngine({self.calls.address}, groups={self.groups}, dtype={self.dtype.name!r})"
+
+    def __deepcopy__(self, memo: Any) -> DaskEngine:
+        return self  # a copy of an estimator, as in cross-validation, trains on the same cluster
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what `connect` has opened."""
+        for owned in self._owned:
+            owned.close()
+        self._owned = []
+
+    def hold(self, make: Callable[[list[Any]], Any], parts: Sequence[Any]) -> Any:
+        """Divide parts into groups, and have workers make something of each.
+
+        A part with `delayed` (of a Dask collection) is computed by the cluster, one with `sent` travels there
+        on its own, and is kept by the scheduler; others travel as descriptions of what to read.
+        """
+        from thetanet.engine.dask.calls import Held
+
+        def pieces(group: Sequence[Any]) -> list[Any]:
+            return [self._piece(part) for part in group]
+
+        count = min(self.groups, len(parts))
+        bounds = [len(parts) * n // count for n in range(count + 1)]
+        groups = [parts[low:high] for low, high in pairwise(bounds)]
+        return Held(self.calls, [make] * count, [partial(pieces, group) for group in groups])
+
+    def _piece(self, part: Any) -> Any:
+        if hasattr(part, "delayed"):
+            return self.client.compute(part.delayed)
+        return self.calls.submit(tasks.identity, part.sent) if hasattr(part, "sent") else part
+
+    def derive(self, held: Any, makes: Sequence[Callable[[list[Any]], Any]]) -> Any:
+        """Have workers make groups of other groups, each by a function of its own."""
+        from thetanet.engine.dask.calls import Held
+
+        return Held(self.calls, makes, [partial(lambda n: [held.group(n)], n) for n in range(len(held))])
+
+    def collect(self, held: Any, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Return function(engine, group, number, *arguments) of all groups, in order."""
+        return self.calls.results(lambda: self._each(held, function, arguments))
+
+    def total(self, held: Any, function: Callable[..., Any], *arguments: Any) -> tuple[Any, ...]:
+        """Return the sums of the tuples of arrays that the function returns, by a fixed tree."""
+
+        def send() -> list[Any]:
+            terms = self._each(held, function, arguments)
+            while len(terms) > 1:
+                level = [terms[low : low + _ARITY] for low in range(0, len(terms), _ARITY)]
+                terms = [self.calls.submit(tasks.add, some) for some in level]
+            return terms
+
+        sums: tuple[Any, ...] = self.calls.results(send)[0]
+        return sums
+
+    def _each(self, held: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Any]:
+        sent = self.calls.submit(tasks.identity, arguments)
+        return [
+            self.calls.submit(tasks.compute, function, self.dtype.name, n, held.group(n), sent)
+            for n in range(len(held))
+        ]
+
+    def error_and_gradient(self, theta: Theta, chunk: Chunk) -> tuple[Measure, Theta]:
+        """Return the sums of E and dE/dTheta over all samples of the chunk."""
+        held = getattr(chunk, "held", None)
+        if held is None:
+            return self._here.error_and_gradient(theta, chunk)
+        numbers, flat = self.total(held, tasks.gradient, theta.flat, theta.shape)
+        return tasks.as_measure(numbers), theta.like(flat)
+
+    def measure(self, theta: Theta, chunk: Chunk) -> Measure:
+        """Return E and the number of right answers, without the gradient."""
+        held = getattr(chunk, "held", None)
+        if held is None:
+            return self._here.measure(theta, chunk)
+        return tasks.as_measure(self.total(held, tasks.measure, theta.flat, theta.shape)[0])
+
+    def hessian_product(self, theta: Theta, direction: Theta, chunk: Chunk) -> Theta:
+        """Return the product of the Hessian matrix of E, summed over the chunk, and a direction."""
+        held = getattr(chunk, "held", None)
+        if held is None:
+            return self._here.hessian_product(theta, direction, chunk)
+        flats = theta.flat, direction.flat
+        return theta.like(self.total(held, tasks.curvature, *flats, theta.shape)[0])
+
+    def stepper(
+        self, theta: Theta, rule: Rule, batch: int, decay: float = 0.0, state: NDArray[Any] | None = None
+    ) -> Stepper:
+        """Begin mini-batch descent on this machine, as in `partial_fit`; `fit` descends on the workers."""
+        return self._here.stepper(theta, rule, batch, decay, state)
+
+    def propagate(self, theta: Theta, X: Any, to: str = "Y") -> NDArray[np.floating[Any]]:
+        """Return Z, A2 or Y of the rows of X, on this machine."""
+        return self._here.propagate(theta, X, to)
+
+    def explain(self, theta: Theta, chunk: Any, batch: int) -> str:
+        """Say how the samples are computed with."""
+        held = getattr(chunk, "held", None)
+        groups = "" if held is None else f"{len(held)} groups of samples on "
+        return f"{groups}{self.calls.address}, {self.dtype.name}"
+
+
+def connect(cluster: str, groups: int = 16, dtype: Any = "float32", keep: bool = True) -> DaskEngine:
+    """Return an engine on a cluster that is named by a text; close it after use.
+
+    Parameters
+    ----------
+    cluster : str
+        "local:4" starts four worker processes on this machine; "tcp://host:8786" is the address of a
+        scheduler.
+
+    Raises
+    ------
+    InputError
+        If the text is neither.
+    ClusterError
+        If no scheduler answers there.
+    MissingExtraError
+        If Dask is not installed.
+    """
+    kind, _, count = cluster.partition(":")
+    local = kind == "local" and count.isdigit() and int(count) > 0
+    if not local and "://" not in cluster:
+        raise InputError(f"cluster={cluster!r}: give local:N for N processes here, or tcp://host:port")
+    try:
+        import distributed
+    except ImportError as missing:
+        raise MissingExtraError("training on a cluster", "cluster") from missing
+    library: Any = distributed
+    owned: list[Any] = []
+    if local:
+        owned.append(library.LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address=None))
+    try:
+        client = library.Client(owned[0] if owned else cluster, timeout=_CONNECT)
+    except (OSError, TimeoutError, ValueError) as problem:
+        raise ClusterError(
+            f"cluster={cluster!r}: no scheduler answers there ({problem}); start one with dask scheduler"
+        ) from problem
+    engine = DaskEngine(client, groups, dtype, keep)
+    engine._owned = [client, *owned]
+    return engine
