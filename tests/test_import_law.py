@@ -30,6 +30,7 @@ LAW = {
     "thetanet.hessian": MATHEMATICS,
     "thetanet.descent": LEAVES | {"thetanet.descent"},
     "thetanet.engine": MATHEMATICS | {"thetanet.engine"},
+    "thetanet.data.images": LEAVES | {"thetanet.data", "thetanet.picture"},
     "thetanet.data": LEAVES | {"thetanet.data"},
     "thetanet.averaging": LEAVES | JOINED,
     "thetanet.training": LEAVES | JOINED | {"thetanet.averaging"},
@@ -75,8 +76,11 @@ ONLY = {
         "plots/descent.py",
         "plots/embedding.py",
     },
+    "pyarrow": {"data/columns.py"},
     "PIL": {"picture.py", "reading/annotate.py"},
-    "typer": {f"cli/{name}.py" for name in ("reading", "reporting", "serving", "shared", "training", "using")},
+    "typer": {
+        f"cli/{name}.py" for name in ("reading", "reporting", "serving", "shared", "training", "using")
+    },
     "fastapi": {"web/app.py"},
     "starlette": {"web/events.py", "web/guard.py"},
     "uvicorn": {"web/__init__.py"},

@@ -11,7 +11,10 @@ from thetanet.theta import Theta
 
 if TYPE_CHECKING:
     from thetanet.checkpoints import Checkpoints
+    from thetanet.data.batches import batches_source
     from thetanet.data.mnist import load_mnist
+    from thetanet.data.open import open_source
+    from thetanet.data.source import array_source
     from thetanet.deform import Deform
     from thetanet.descent import (
         LBFGS,
@@ -61,6 +64,8 @@ __all__ = [
     "ScaledConjugateGradients",
     "Theta",
     "ThetaNetClassifier",
+    "array_source",
+    "batches_source",
     "cross_entropy",
     "error",
     "error_and_gradient",
@@ -69,6 +74,7 @@ __all__ = [
     "image_views",
     "load_mnist",
     "load_pretrained",
+    "open_source",
     "recipe",
     "sigma",
 ]
@@ -93,10 +99,13 @@ _LAZY = {
     "SGD": "thetanet.descent",
     "ScaledConjugateGradients": "thetanet.descent",
     "ThetaNetClassifier": "thetanet.estimator",
+    "array_source": "thetanet.data.source",
+    "batches_source": "thetanet.data.batches",
     "hessian_product": "thetanet.hessian",
     "image_views": "thetanet.views",
     "load_mnist": "thetanet.data.mnist",
     "load_pretrained": "thetanet.pretrained",
+    "open_source": "thetanet.data.open",
     "recipe": "thetanet.recipes",
 }
 

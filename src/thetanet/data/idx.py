@@ -121,7 +121,7 @@ def parse_idx(stream: io.BufferedIOBase, name: str) -> NDArray[Any]:
     compressed = stream.read(2) == _GZIP
     stream.seek(0)
     source: _Source = _Inflate(stream, name) if compressed else stream
-    dtype, shape = _header(source, name)
+    dtype, shape = read_header(source, name)
     announced = math.prod(shape) * dtype.itemsize
     most = size * _INFLATION if compressed else size - 4 - 4 * len(shape)
     if announced > most:
@@ -141,7 +141,13 @@ def parse_idx(stream: io.BufferedIOBase, name: str) -> NDArray[Any]:
     return array.view(dtype.newbyteorder("=")).reshape(shape)
 
 
-def _header(source: _Source, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def inflated(stream: io.BufferedIOBase, name: str) -> _Source:
+    """Return the content of a gzip stream, to be read; `name` is for messages."""
+    return _Inflate(stream, name)
+
+
+def read_header(source: _Source, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Read the header of IDX: the type of the numbers, and the shape."""
     magic = _take(source, 4)
     if not magic:
         raise DataFileError(f"{name}: the file is empty; {_DAMAGED}")
@@ -298,7 +304,7 @@ def read_idx_test(folder: str | os.PathLike[str], D_I: int) -> tuple[NDArray[np.
 
 def _pair(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[Any]] | None:
     """Read images and labels of one part; None if both are absent."""
-    images_path, labels_path = _find(folder, f"{part}-images", 3), _find(folder, f"{part}-labels", 1)
+    images_path, labels_path = find_idx(folder, f"{part}-images", 3), find_idx(folder, f"{part}-labels", 1)
     if images_path is None and labels_path is None:
         return None
     if images_path is None or labels_path is None:
@@ -323,6 +329,7 @@ def _pair(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[Any]] | N
     return images.reshape(len(images), -1), labels
 
 
-def _find(folder: Path, stem: str, dimensions: int) -> Path | None:
+def find_idx(folder: Path, stem: str, dimensions: int) -> Path | None:
+    """Return the path of an IDX file by its usual name, compressed or not; None if it is not there."""
     names = (f"{stem}{dot}idx{dimensions}-ubyte{gz}" for gz in ("", ".gz") for dot in "-.")
     return next((folder / name for name in names if os.path.exists(folder / name)), None)

@@ -1,0 +1,47 @@
+"""Batches from anywhere: read once, and kept in .npy files of a temporary folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from thetanet.data.source import ROWS, Source
+from thetanet.data.spool import spooled
+from thetanet.errors import InputError
+
+
+def batches_source(
+    batches: Iterable[tuple[Any, Any]] | Callable[[], Iterable[tuple[Any, Any]]],
+    rows: int = ROWS,
+    name: str = "batches",
+) -> Source:
+    """Return a source of batches (X, y), e.g. of a data loader: they are read once, here.
+
+    What was read lies in a temporary folder (TMPDIR) for as long as the source is in use. Memory: one batch.
+
+    Parameters
+    ----------
+    batches : iterable, or a function that returns one
+        Pairs of X, an array of shape (n, D_I) or (n, ...) or a SciPy sparse matrix, and y of shape (n,) or
+        (n, D_O).
+    rows : int
+        Samples in a part.
+    name : str
+        For messages.
+
+    Raises
+    ------
+    InputError
+        If there are no samples, or a batch is no such pair or of another kind than those before.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> source = batches_source((np.eye(2), [0, 1]) for _ in range(3))
+    >>> sum(len(y) for X, y in source)
+    6
+    """
+    found = batches() if callable(batches) else batches
+    if not isinstance(found, Iterable):
+        raise InputError(f"{name}: is {type(found).__name__}; give an iterable of pairs (X, y)")
+    return spooled(name, found, rows=rows)

@@ -1,0 +1,283 @@
+"""Columns of tables: which one holds the labels, which ones are inputs, and what becomes of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thetanet.errors import DataFileError, InputError, MissingExtraError
+
+TARGETS = ("label", "target", "class", "y")  # names of the column of labels, if none is given
+DTYPES = ("uint8", "float32", "float64")
+_SMALL = {"uint8", "int8", "int16", "uint16", "bool", "halffloat", "float"}  # float32 holds them exactly
+
+
+def arrow(purpose: str = "reading tables") -> Any:
+    """Return pyarrow.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import pyarrow  # type: ignore[import-untyped]
+        import pyarrow.compute  # type: ignore[import-untyped]
+        import pyarrow.csv  # type: ignore[import-untyped]
+        import pyarrow.parquet  # type: ignore[import-untyped]
+    except ImportError as problem:
+        raise MissingExtraError(purpose, "table") from problem
+    return pyarrow
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is read of a table.
+
+    Attributes
+    ----------
+    target : str
+        The column of labels.
+    inputs : tuple of str
+        The columns of inputs, in order.
+    label_type : str
+        Arrow's name for the type of the labels.
+    dtype : str
+        Type of X.
+    width : int, optional
+        If there is one column of inputs that holds lists or bytes: how many values each has.
+    """
+
+    target: str
+    inputs: tuple[str, ...]
+    label_type: str
+    dtype: str
+    width: int | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """All columns that are read."""
+        return [*self.inputs, self.target]
+
+
+def target_of(file: str, names: Sequence[str], target: str | None) -> str:
+    """Return the name of the column of labels.
+
+    Raises
+    ------
+    DataFileError
+        If there is none, or names are not unique.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise DataFileError(f"{file}: has {names.count(name)} columns named {name!r}; rename all but one")
+    if target is not None:
+        if target not in names:
+            raise DataFileError(f"{file}: has no column {target!r} to be the target; it has {_listed(names)}")
+        return target
+    found = [name for name in names if name.lower() in TARGETS]
+    if len(found) != 1:
+        problem = "several columns that may be" if found else "no column that is known as"
+        raise DataFileError(
+            f"{file}: has {problem} the target ({', '.join(TARGETS)}); it has {_listed(names)}: "
+            "say which, by target=NAME (--target NAME)"
+        )
+    return found[0]
+
+
+def check_same_names(file: str, names: Sequence[str], first: str, expected: Sequence[str]) -> None:
+    """Check that a further file of a table has the columns of the first one, in any order.
+
+    Raises
+    ------
+    DataFileError
+        If it has not.
+    """
+    for name in expected:
+        if names.count(name) != 1:
+            raise DataFileError(
+                f"{file}: has {names.count(name) or 'no'} column {name!r}, which {first} has; "
+                f"it has {_listed(names)}"
+            )
+    for name in names:
+        if name not in expected:
+            raise DataFileError(f"{file}: has a column {name!r}, which {first} lacks; give files of one kind")
+
+
+def label_kind(file: str, name: str, kind: Any) -> str:
+    """Return the kind of a column of labels: "text", "integer", "boolean" or "number".
+
+    Raises
+    ------
+    DataFileError
+        If its type cannot be a label.
+    """
+    types = arrow().types
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    if types.is_boolean(kind):
+        return "boolean"
+    if types.is_integer(kind):
+        return "integer"
+    if types.is_floating(kind):
+        return "number"
+    if types.is_string(kind) or types.is_large_string(kind):
+        return "text"
+    raise DataFileError(f"{file}: column {name!r} holds {kind}; labels are texts, numbers or booleans")
+
+
+def inputs_dtype(file: str, kinds: dict[str, Any], dtype: str | None, first_row: dict[str, Any]) -> str:
+    """Return the type of X: uint8 if all columns are, float32 if it holds all values exactly, else float64.
+
+    Raises
+    ------
+    DataFileError
+        If a column does not hold numbers; the message shows its value in the first row.
+    """
+    types, names = arrow().types, set()
+    for name, kind in kinds.items():
+        inner = kind.value_type if types.is_dictionary(kind) else kind
+        numeric = types.is_integer(inner) or types.is_floating(inner) or types.is_boolean(inner)
+        if not (numeric or types.is_decimal(inner)):
+            shown = f" ({first_row[name]!r} in the first row)" if name in first_row else ""
+            raise DataFileError(
+                f"{file}: column {name!r} holds {inner}, not numbers{shown}; "
+                "encode it as numbers, or leave it out"
+            )
+        names.add(str(inner))
+    if dtype is not None:
+        return dtype
+    return "uint8" if len(names - {"uint8"}) == 0 else "float32" if names <= _SMALL else "float64"
+
+
+def check_dtype(dtype: str | None) -> None:
+    """Check the type that was asked for."""
+    if dtype is not None and dtype not in DTYPES:
+        raise InputError(f"dtype={dtype!r}: must be one of {', '.join(DTYPES)}, or None")
+
+
+def samples_of(table: Any, columns: Columns) -> tuple[NDArray[Any], NDArray[Any], dict[int, str]]:
+    """Return X of shape (n, D_I), y of shape (n,), and what is wrong with which rows.
+
+    Rows that are wrong hold anything.
+    """
+    n = table.num_rows
+    bad: dict[int, str] = {}
+    y = _label_values(table[columns.target], columns, bad)
+    if columns.width is not None:
+        return _pixels(table[columns.inputs[0]], columns, bad), y, bad
+    X = np.empty((len(columns.inputs), n), columns.dtype)
+    for j, name in enumerate(columns.inputs):
+        values = _numbers(table[name], name, bad)
+        with np.errstate(over="ignore", invalid="ignore"):
+            X[j] = values
+        if values.dtype != X.dtype:
+            _check_exact(values, X[j], name, bad)
+        elif X.dtype.kind == "f":
+            _note(~np.isfinite(values), values, f"column {name!r} holds", bad)
+    return np.ascontiguousarray(X.T), y, bad
+
+
+def _numbers(column: Any, name: str, bad: dict[int, str]) -> NDArray[Any]:
+    """Return a column as numbers; note what is missing."""
+    pa = arrow()
+    array = _joined(column)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if array.null_count:
+        _missing(array, name, bad)
+        array = array.fill_null(False if pa.types.is_boolean(array.type) else 0)
+    if pa.types.is_boolean(array.type):
+        array = array.cast("uint8")
+    elif pa.types.is_decimal(array.type):
+        array = array.cast("float64")
+    values: NDArray[Any] = array.to_numpy(zero_copy_only=False)
+    return values
+
+
+def _check_exact(values: NDArray[Any], X: NDArray[Any], name: str, bad: dict[int, str]) -> None:
+    """Note what X cannot hold: for whole numbers anything that was changed, else what is no finite number."""
+    with np.errstate(invalid="ignore"):
+        wrong = values != X if X.dtype.kind == "u" else ~np.isfinite(X)
+    _note(wrong, values, f"column {name!r} (as {X.dtype}) holds", bad)
+
+
+def _label_values(column: Any, columns: Columns, bad: dict[int, str]) -> NDArray[Any]:
+    pa = arrow()
+    array, name = _joined(column), columns.target
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    text = columns.label_type == "text"
+    if array.null_count:
+        _missing(array, name, bad)
+        array = array.fill_null("" if text else False if columns.label_type == "boolean" else 0)
+    if text:
+        return np.array(array.to_pylist(), dtype=str) if len(array) else np.empty(0, "<U1")
+    values: NDArray[Any] = array.to_numpy(zero_copy_only=False)
+    if columns.label_type == "number":
+        _note(~np.isfinite(values), values, f"column {name!r} holds", bad)
+    return values
+
+
+def _pixels(column: Any, columns: Columns, bad: dict[int, str]) -> NDArray[Any]:
+    """Return the lists or bytes of a column as rows."""
+    pa = arrow()
+    array, name, width = _joined(column), columns.inputs[0], columns.width or 0
+    X = np.zeros((len(array), width), columns.dtype)
+    if array.null_count:
+        _missing(array, name, bad)
+    kind = array.type
+    if pa.types.is_fixed_size_binary(kind):
+        array = array.cast(pa.binary())
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        for row, value in enumerate(array.to_pylist()):
+            if value is not None and len(value) == width:
+                X[row] = np.frombuffer(value, np.uint8)
+            elif value is not None:
+                bad.setdefault(row, f"column {name!r} holds {len(value)} bytes, the first row {width}")
+        return X
+    lengths = pa.compute.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    missing = array.is_null().to_numpy(zero_copy_only=False)
+    right = (lengths == width) & ~missing
+    for row in np.flatnonzero((lengths != width) & ~missing).tolist():
+        bad.setdefault(row, f"column {name!r} holds {lengths[row]} values, the first row {width}")
+    inner: dict[int, str] = {}
+    flat = array.filter(pa.array(right)).flatten()
+    values = _numbers(pa.chunked_array([flat]), name, inner)
+    rows = np.flatnonzero(right)
+    with np.errstate(over="ignore", invalid="ignore"):
+        X[rows] = values.reshape(-1, width)
+        wrong = (X[rows] != values.reshape(-1, width)) if X.dtype.kind == "u" else ~np.isfinite(X[rows])
+    for at, why in inner.items():
+        bad.setdefault(int(rows[at // width]), why)
+    for at in np.flatnonzero(wrong.any(axis=1)).tolist():
+        bad.setdefault(int(rows[at]), f"column {name!r} holds what {X.dtype} cannot, or NaN or infinity")
+    return X
+
+
+def _joined(column: Any) -> Any:
+    """Return the chunks of a column as one array."""
+    pa = arrow()
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    if pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def _missing(array: Any, name: str, bad: dict[int, str]) -> None:
+    for row in np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)):
+        bad.setdefault(int(row), f"column {name!r} holds no value; remove the row or impute it")
+
+
+def _note(wrong: NDArray[Any], values: NDArray[Any], what: str, bad: dict[int, str]) -> None:
+    for row in np.flatnonzero(wrong):
+        bad.setdefault(int(row), f"{what} {values[row]}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:12])
+    return shown + (f", ... ({len(names)} columns)" if len(names) > 12 else "")

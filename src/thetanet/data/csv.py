@@ -1,0 +1,266 @@
+"""Parts of CSV files: pieces that end at line ends, parsed by pyarrow.
+
+The first line names the columns. Values are separated by what is most frequent there: a comma, a semicolon, a
+tab or a bar. Numbers are read as float64; which columns hold numbers and what the labels are is seen in the
+first piece, and holds for all. A quoted value must end on its line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thetanet.data.columns import (
+    Columns,
+    arrow,
+    check_dtype,
+    check_same_names,
+    inputs_dtype,
+    label_kind,
+    samples_of,
+    target_of,
+)
+from thetanet.data.lines import PIECE, BadRowError, Lines, bad_rows, cut_at_lines, split
+from thetanet.data.skipping import Skipped
+from thetanet.data.source import Source
+from thetanet.errors import DataFileError
+
+_ARROW = {"boolean": "bool", "integer": "int64", "number": "double", "text": "string"}
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class CsvPart:
+    """Some rows of a CSV file."""
+
+    lines: Lines
+    header: tuple[str, ...]
+    delimiter: str
+    columns: Columns
+    skip_bad: bool = False
+    skipped: Skipped = field(default_factory=Skipped, compare=False)
+
+    @property
+    def file(self) -> str:
+        """The file."""
+        return self.lines.path
+
+    @property
+    def where(self) -> str:
+        """Say which file and lines."""
+        return self.lines.where
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """What a note on this part is good for."""
+        return self.lines, self.header, self.delimiter, self.columns, self.skip_bad
+
+    def read(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read them."""
+        text = self.lines.read()
+        rows = text.splitlines(keepends=True) if b'"' in text else None
+        for n, row in enumerate(rows or []):
+            if row.count(b'"') % 2:
+                raise DataFileError(
+                    f"{self.file}: line {self.lines.first + n:,} has a quote without an end; "
+                    "values that go over several lines cannot be read"
+                )
+        self.skipped.count = 0
+        try:
+            return self._samples(text)
+        except BadRowError as problem:
+            return self._without_bad(text, str(problem))
+
+    def _samples(self, text: bytes) -> tuple[NDArray[Any], NDArray[Any]]:
+        if not text.strip(b"\r\n"):
+            return np.empty((0, len(self.columns.inputs)), self.columns.dtype), np.empty(0, "<U1")
+        table = parsed(text, self.header, self.delimiter, self.columns)
+        X, y, bad = samples_of(table, self.columns)
+        if bad:
+            raise BadRowError(bad[min(bad)])
+        return X, y
+
+    def _without_bad(self, text: bytes, why: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Find the bad rows; say which is the first, or leave them out."""
+        rows = split(text)
+        wrong: list[int] = []
+        try:
+            for place, reason in bad_rows(rows, self._samples):
+                line = self.lines.first + place
+                if not self.skip_bad:
+                    raise DataFileError(f"{self.file}: line {line:,}: {reason}")
+                if not wrong:
+                    self.skipped.first, self.skipped.why = f"line {line:,}", reason
+                wrong.append(place)
+            left = set(wrong)
+            X, y = self._samples(b"".join(row for place, row in enumerate(rows) if place not in left))
+        except BadRowError as problem:
+            raise DataFileError(f"{self.where}: {problem} ({why})") from None
+        self.skipped.count = len(wrong)
+        return X, y
+
+
+def parsed(text: bytes, header: Sequence[str], delimiter: str, columns: Columns | None = None) -> Any:
+    """Parse rows as a table; without `columns`, all of them, and their types are guessed.
+
+    Raises
+    ------
+    BadRowError
+        If a row is malformed; the message does not say which.
+    """
+    pa = arrow()
+    kinds = {}
+    if columns is not None:
+        kinds = {name: pa.float64() for name in columns.inputs}
+        kinds[columns.target] = pa.type_for_alias(_ARROW[columns.label_type])
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(text),
+            read_options=pa.csv.ReadOptions(column_names=list(header), block_size=len(text) + 1),
+            parse_options=pa.csv.ParseOptions(delimiter=delimiter),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=kinds,
+                include_columns=None if columns is None else columns.names,
+                null_values=[],
+                strings_can_be_null=False,
+            ),
+        )
+    except (pa.ArrowException, UnicodeDecodeError, KeyError) as problem:
+        raise BadRowError(_plain(str(problem), columns)) from None
+    # A carriage return ends a row for Arrow, but no line here: rows and lines must be the same.
+    lines = text.count(b"\n") + (not text.endswith(b"\n"))
+    if table.num_rows != lines and table.num_rows != sum(
+        bool(line.strip(b"\r")) for line in text.split(b"\n")
+    ):
+        raise BadRowError(f"{table.num_rows:,} rows in {lines:,} lines: a line end within a row")
+    return table
+
+
+def _plain(message: str, columns: Columns | None) -> str:
+    """Name the column that Arrow numbers."""
+    text = " ".join(message.removeprefix("CSV parse error: ").split())
+    if columns is not None and text.startswith("In CSV column #"):
+        number, _, rest = text.removeprefix("In CSV column #").partition(": ")
+        if number.isdigit():
+            return f"column {int(number) + 1}: {rest.removeprefix('CSV conversion error to ')}"
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def csv_source(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    target: str | None = None,
+    *,
+    skip_bad: bool = False,
+    dtype: str | None = None,
+    piece: int = PIECE,
+) -> Source:
+    """Return a source of CSV files with the same columns; `open_source` describes the arguments.
+
+    Raises
+    ------
+    DataFileError
+        If a file is no such table, or is of another kind than the first one.
+    MissingExtraError
+        If pyarrow is not installed.
+    """
+    arrow()
+    check_dtype(dtype)
+    names = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    parts: list[CsvPart] = []
+    columns: Columns | None = None
+    expected: tuple[str, ...] = ()
+    for name in names:
+        lines = cut_at_lines(name, piece, head=True)
+        header, delimiter = _header(name, lines)
+        if columns is None:
+            expected, columns = header, _columns(name, header, delimiter, lines[1], target, dtype)
+        else:
+            check_same_names(name, header, names[0], expected)
+        parts += [CsvPart(each, header, delimiter, columns, skip_bad) for each in lines[1:]]
+    if columns is None:
+        raise DataFileError("there are no CSV files; give at least one")
+    label = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    return Source(label, parts, list(columns.inputs))
+
+
+def _header(file: str, lines: list[Lines]) -> tuple[tuple[str, ...], str]:
+    """Return the names of the columns, and what separates them."""
+    if len(lines) < 2:
+        raise DataFileError(f"{file}: has no rows under a first line that names the columns")
+    text = lines[0].read().removeprefix(_BOM).rstrip(b"\r\n")
+    delimiter = max(",;\t|", key=lambda mark: text.count(mark.encode()))
+    pa = arrow()
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(text + b"\n"), parse_options=pa.csv.ParseOptions(delimiter=delimiter)
+        )
+        names = tuple(table.column_names)
+    except (pa.ArrowException, UnicodeDecodeError) as problem:
+        raise DataFileError(f"{file}: line 1 does not name the columns ({problem})") from None
+    if len(names) < 2 or b"\r" in text or b"\0" in text:
+        raise DataFileError(f"{file}: line 1 names {len(names)} column(s); a table has a target and inputs")
+    if all(_is_number(name) for name in names):
+        raise DataFileError(
+            f"{file}: line 1 holds numbers ({', '.join(names[:3])}, ...); "
+            "it must name the columns: put names on top"
+        )
+    return names, delimiter
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _columns(
+    file: str, header: tuple[str, ...], delimiter: str, lines: Lines, target: str | None, dtype: str | None
+) -> Columns:
+    """See in the first rows what the columns hold."""
+    target = target_of(file, header, target)
+    inputs = tuple(name for name in header if name != target)
+    rows = [row + b"\n" for row in lines.read().split(b"\n") if row.strip(b"\r")]
+    if not rows:
+        raise DataFileError(f"{file}: has no rows")
+
+    def parse(text: bytes) -> Any:
+        return parsed(text, header, delimiter)
+
+    try:
+        table = parse(b"".join(rows))
+    except BadRowError:  # a row of another width: what there is without such rows
+        try:
+            wrong = {place for place, _ in bad_rows(rows, parse)}
+            table = parse(b"".join(row for place, row in enumerate(rows) if place not in wrong))
+        except BadRowError as problem:
+            raise DataFileError(f"{file}: {problem}") from None
+    kinds = dict(zip(table.schema.names, table.schema.types, strict=True))
+    label = label_kind(file, target, kinds[target])
+    return Columns(target, inputs, label, _dtype(file, table, inputs, dtype))
+
+
+def _dtype(file: str, table: Any, inputs: tuple[str, ...], dtype: str | None) -> str:
+    """Check that the inputs hold numbers, but for a few rows that are bad."""
+    pa = arrow()
+    numeric = {}
+    for name in inputs:
+        column = table[name]
+        kind = column.type
+        if pa.types.is_string(kind) and len(column):
+            values = column.to_pylist()
+            texts = [value for value in values if not _is_number(value)]
+            if 2 * len(texts) > len(values):
+                raise DataFileError(
+                    f"{file}: column {name!r} holds texts, not numbers ({texts[0]!r} in line "
+                    f"{values.index(texts[0]) + 2}); encode it as numbers, or leave it out"
+                )
+            kind = pa.float64()  # the rows that hold texts are bad ones, and will be named
+        numeric[name] = pa.float64() if pa.types.is_boolean(kind) or pa.types.is_null(kind) else kind
+    return inputs_dtype(file, numeric, dtype, {}) if dtype is None else dtype

@@ -1,0 +1,191 @@
+"""Parts of svmlight (LIBSVM) files, parsed by scikit-learn: sparse samples, one a line.
+
+    label index:value index:value ...  # comment
+
+One pass over the files finds the number of inputs and whether indices begin at 0 or 1: at 0 if any index in
+any of the files is 0. Labels become whole numbers if all of them are.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thetanet.data.lines import PIECE, BadRowError, Lines, bad_rows, cut_at_lines, split
+from thetanet.data.skipping import Skipped
+from thetanet.data.source import Source
+from thetanet.errors import DataFileError, InputError
+
+MOST_INPUTS = 10_000_000  # a larger index is taken for damage, unless n_features is given
+
+
+@dataclass(frozen=True)
+class SvmlightPart:
+    """Some lines of an svmlight file."""
+
+    lines: Lines
+    D_I: int
+    zero_based: bool
+    whole: bool
+    dtype: str = "float64"
+    skip_bad: bool = False
+    skipped: Skipped = field(default_factory=Skipped, compare=False)
+
+    @property
+    def file(self) -> str:
+        """The file."""
+        return self.lines.path
+
+    @property
+    def where(self) -> str:
+        """Say which file and lines."""
+        return self.lines.where
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """What a note on this part is good for."""
+        return self.lines, self.D_I, self.zero_based, self.whole, self.dtype, self.skip_bad
+
+    def read(self) -> tuple[Any, NDArray[Any]]:
+        """Read them: X is a CSR matrix."""
+        text = self.lines.read()
+        self.skipped.count = 0
+        try:
+            return self._samples(text)
+        except BadRowError as problem:
+            why = str(problem)
+        rows = split(text)
+        wrong: set[int] = set()
+        try:
+            for place, reason in bad_rows(rows, self._samples):
+                line = self.lines.first + place
+                if not self.skip_bad:
+                    raise DataFileError(f"{self.file}: line {line:,}: {reason}")
+                if not wrong:
+                    self.skipped.first, self.skipped.why = f"line {line:,}", reason
+                wrong.add(place)
+            X, y = self._samples(b"".join(row for place, row in enumerate(rows) if place not in wrong))
+        except BadRowError as problem:
+            raise DataFileError(f"{self.where}: {problem} ({why})") from None
+        self.skipped.count = len(wrong)
+        return X, y
+
+    def _samples(self, text: bytes) -> tuple[Any, NDArray[Any]]:
+        from scipy import sparse
+        from sklearn.datasets import load_svmlight_file
+
+        if not any(_content(line) for line in text.split(b"\n")):
+            empty = np.empty(0, np.int64 if self.whole else np.float64)
+            return sparse.csr_matrix((0, self.D_I), dtype=self.dtype), empty
+        try:
+            X, y = load_svmlight_file(
+                io.BytesIO(text), n_features=self.D_I, dtype=np.float64, zero_based=self.zero_based
+            )
+        except (ValueError, OverflowError, IndexError, TypeError) as problem:
+            raise BadRowError(" ".join(str(problem).split())) from None
+        X = X.astype(self.dtype)
+        if not np.isfinite(X.data).all() or not np.isfinite(y).all():
+            raise BadRowError("NaN or infinity")
+        if len(X.indices) and (X.indices.min() < 0 or X.indices.max() >= self.D_I):
+            raise BadRowError(f"an index outside of the {self.D_I} inputs")
+        if self.whole:
+            if (y != np.floor(y)).any() or (np.abs(y) > 2**53).any():
+                raise BadRowError("a label that is no whole number")
+            y = y.astype(np.int64)
+        return X, y
+
+
+def _content(line: bytes) -> bytes:
+    return line.partition(b"#")[0].strip()
+
+
+def svmlight_source(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    n_features: int | None = None,
+    *,
+    skip_bad: bool = False,
+    dtype: str | None = None,
+    piece: int = PIECE,
+) -> Source:
+    """Return a source of svmlight files.
+
+    Parameters
+    ----------
+    paths : path or list of paths
+        The files.
+    n_features : int, optional
+        D_I; found in the files if left out.
+    skip_bad : bool
+        Leave malformed lines out, and warn of them, instead of raising.
+    dtype : str, optional
+        Of X, "float64" or "float32".
+    piece : int
+        Bytes of text in a part.
+
+    Raises
+    ------
+    DataFileError
+        If a file is malformed; the message names file and line.
+    """
+    if dtype not in (None, "float32", "float64"):
+        raise InputError(f"dtype={dtype!r}: sparse inputs are float64 or float32")
+    names = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    pieces = [each for name in names for each in cut_at_lines(name, piece)]
+    low, high, whole = 1, 0, True
+    limit = MOST_INPUTS if n_features is None else n_features
+    for lines in pieces:
+        for place, line in enumerate(lines.read().split(b"\n")):
+            try:
+                found = _looked_at(line, limit)
+            except BadRowError as problem:
+                if not skip_bad:
+                    raise DataFileError(f"{lines.path}: line {lines.first + place:,}: {problem}") from None
+                continue
+            if found is not None:
+                low, high = min(low, found[0]), max(high, found[1])
+                whole = whole and found[2]
+    D_I = high + (low == 0) if n_features is None else n_features
+    if D_I < 1:
+        raise DataFileError(
+            f"{', '.join(names)}: no inputs in it; lines are: label index:value index:value ..."
+        )
+    label = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    return Source(
+        label,
+        [SvmlightPart(each, D_I, low == 0, whole, dtype or "float64", skip_bad) for each in pieces],
+    )
+
+
+def _looked_at(line: bytes, limit: int) -> tuple[int, int, bool] | None:
+    """Return the lowest and highest index of a line (1, 0 if it has none), and whether its label is whole.
+
+    Indices rise along a line, so that a look at its ends is enough; the parser checks that they do.
+    """
+    content = _content(line)
+    if not content:
+        return None
+    label, *ends = content.split(None, 2)
+    try:
+        whole = float(label).is_integer()
+    except (ValueError, OverflowError):
+        raise BadRowError(f"label {label[:20]!r} is no number") from None
+    rest = content[len(label) :].split(None, 1)
+    if rest and rest[0].startswith(b"qid:"):
+        ends = rest = rest[1].split(None, 1) if len(rest) > 1 else []
+    if not ends:
+        return 1, 0, whole
+    indices = []
+    for pair in (rest[0], content.rsplit(None, 1)[-1]):
+        text = pair.partition(b":")[0]
+        if not text.isdigit():
+            raise BadRowError(f"{pair[:20]!r} is not index:value")
+        indices.append(int(text) if len(text) < 20 else limit + 1)
+    if indices[1] > limit:
+        raise BadRowError(f"index {indices[1]:,} is above {limit:,}; give n_features if there are that many")
+    return indices[0], indices[1], whole
