@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thetanet.data.scaling import KINDS, Scaling, inverse
+from thetanet.data.skipping import skipped_by, warn_of
 from thetanet.data.source import Kind, Source, digest_of, read_part
 from thetanet.errors import InputError
 
@@ -47,6 +48,8 @@ class Survey:
         Mean of each input, and the sum of its squared differences from it.
     digest : str
         Fingerprint of all samples in order.
+    skipped : dict
+        Files, and how many bad rows of each were left out, where the first was, and why.
     """
 
     M: int
@@ -57,6 +60,7 @@ class Survey:
     mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     square: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     digest: str = ""
+    skipped: dict[str, list[Any]] = field(default_factory=dict)
 
     def labels(self) -> NDArray[Any]:
         """Return the classes, sorted: shape (n_classes,)."""
@@ -113,10 +117,14 @@ def survey(source: Source, progress: Progress | None = None, cache: Path | None 
     path = None if key is None else (cache or _folder()) / f"{key}.json"
     if path is not None and path.exists():
         try:
-            return _from_json(json.loads(path.read_text()))
+            found = _from_json(json.loads(path.read_text()))
+            warn_of(found.skipped)
+            return found
         except (ValueError, KeyError, OSError):
             pass  # a broken note is made again
     found = _look(source, progress)
+    found.skipped = skipped_by(source)
+    warn_of(found.skipped)
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -217,6 +225,7 @@ def _to_json(found: Survey) -> dict[str, Any]:
             for a in (found.positive, found.largest, found.mean, found.square)
         ],
         "digest": found.digest,
+        "skipped": found.skipped,
     }
 
 
@@ -225,5 +234,5 @@ def _from_json(said: dict[str, Any]) -> Survey:
     positive, largest, mean, square = (None if a is None else np.array(a) for a in said["arrays"])
     return Survey(
         int(said["M"]), Kind(D_I, np.dtype(dtype), sparse, columns), dict(map(tuple, said["counts"])),
-        positive, largest, mean, square, said["digest"],  # type: ignore[arg-type]
+        positive, largest, mean, square, said["digest"], said["skipped"],  # type: ignore[arg-type]
     )  # fmt: skip
