@@ -17,7 +17,7 @@ import pytest
 from serving import Server, server, small_data
 from thetanet import ThetaNetClassifier
 from thetanet.cli import main
-from thetanet.data.files import load_data
+from thetanet.data.files import Dataset, load_data
 from thetanet.errors import InputError
 from thetanet.trainable import TrainableNetwork
 
@@ -86,6 +86,8 @@ def test_figures_and_images_of_mistakes(client, net, data):
     rows = wrong[:7].tolist()
     images = client.get("/api/test-images", params={"rows": ",".join(map(str, rows))}).content
     np.testing.assert_array_equal(np.frombuffer(images, np.uint8).reshape(-1, 784), data.X_test[rows])
+    labels = client.get("/api/test-labels", params={"rows": ",".join(map(str, rows))}).json()
+    assert labels == [str(label) for label in data.y_test[rows]]
     assert client.get("/api/test-images?rows=1000").status_code == 404
     assert client.get("/api/test-images?rows=x").status_code == 422
 
@@ -114,8 +116,9 @@ def test_a_training_is_the_one_that_python_makes(client, data):
     number = client.post("/api/trainings", json=SHORT).json()["id"]
     found = wait(client, number)
     assert found["state"] == "done"
-    net = ThetaNetClassifier(hidden=5, epochs=2, random_state=0)
-    net.fit(data.X[:500], data.y[:500], X_val=data.X[500:600], y_val=data.y[500:600])
+    net = ThetaNetClassifier(hidden=5, epochs=2, random_state=0, validation_fraction=1 / 6)
+    chosen = np.random.default_rng(0).permutation(6000)[:600]
+    net.fit(data.X[chosen], data.y[chosen])
     assert [r["error"] for r in found["records"]] == net.history_["error"]
     assert [r["val_accuracy"] for r in found["records"]] == net.history_["val_accuracy"]
     assert found["test_accuracy"] == pytest.approx(net.score(data.X_test, data.y_test), abs=1e-12)
@@ -159,13 +162,13 @@ def test_a_stream_goes_on_where_it_was_left(client):
 def test_only_so_many_trainings_are_remembered_and_each_has_its_time(net, data):
     from thetanet.web.app import create_app
 
-    app = create_app(net, "small", data, training_seconds=0.0)
+    app = create_app(net, "small", data, training_seconds=0.05)
     with testclient.TestClient(app, base_url="http://localhost") as client:
         for _ in range(25):
-            number = client.post("/api/trainings", json={**SHORT, "epochs": 50}).json()["id"]
+            number = client.post("/api/trainings", json={**LONG, "samples": 600}).json()["id"]
             found = wait(client, number)
         assert found["state"] == "stopped"
-        assert len(found["records"]) == 1
+        assert len(found["records"]) < 1000
         assert "minutes" in found["problem"]
         assert len(client.get("/api/trainings").json()) == 20
         assert client.get("/api/trainings/1").status_code == 404
@@ -215,7 +218,7 @@ def test_a_name_can_be_allowed(net, data):
 
 @pytest.mark.parametrize(
     "headers", [{"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"},
-                {"origin": "http://localhost:81"}]
+                {"origin": "http://localhost:81"}, {"sec-fetch-site": "same-site"}]
 )  # fmt: skip
 def test_other_pages_change_nothing(client, headers):
     assert client.post("/api/trainings", json=SHORT, headers=headers).status_code == 403
@@ -297,6 +300,51 @@ def test_networks_that_the_page_cannot_draw_are_refused(data):
         create_app(TrainableNetwork(hidden=2, epochs=1).fit(X, X[:, 0] > 0.5), "table", data)
     with pytest.raises(InputError, match="one output a class"):
         create_app(TrainableNetwork(hidden=2, epochs=1).fit(data.X, data.y > 4), "two", data)
+    several = np.stack([data.y > 4, data.y % 2], axis=1).astype(np.uint8)
+    with pytest.raises(InputError, match="of which one is right"):
+        create_app(TrainableNetwork(hidden=2, epochs=1).fit(data.X, several), "several", data)
+
+
+def test_data_that_the_page_cannot_draw_are_refused(net, data):
+    from thetanet.web.app import create_app
+
+    for X in (data.X[:, :100], data.X / 255):
+        with pytest.raises(InputError, match="uint8"):
+            create_app(net, "small", Dataset("some", X, data.y))
+
+
+def test_a_pause_does_not_outlast_the_time(net, data):
+    from thetanet.web.app import create_app
+
+    app = create_app(net, "small", data, training_seconds=1.5)
+    with testclient.TestClient(app, base_url="http://localhost") as client:
+        number = client.post("/api/trainings", json=LONG).json()["id"]
+        wait(client, number, ["running"])
+        assert client.post(f"/api/trainings/{number}/pause").status_code == 200
+        assert wait(client, number, seconds=10)["state"] == "stopped"
+
+
+def test_data_without_test_images_or_in_the_order_of_classes(net, data):
+    from thetanet.web.app import create_app
+
+    order = np.argsort(data.y, kind="stable")
+    app = create_app(net, "small", Dataset("sorted", data.X[order], data.y[order]))
+    with testclient.TestClient(app, base_url="http://localhost") as client:
+        assert client.get("/api/mistakes").status_code == 404
+        assert client.get("/api/test-images?rows=0").status_code == 404
+        found = wait(client, client.post("/api/trainings", json={**SHORT, "epochs": 20}).json()["id"])
+        assert (found["state"], found["test_accuracy"]) == ("done", None)
+        assert found["records"][-1]["val_accuracy"] > 0.5
+
+
+def test_the_network_on_show_can_be_taken_away(client, net, tmp_path):
+    (tmp_path / "model").write_bytes(client.get("/api/model/file").content)
+    assert ThetaNetClassifier.load(tmp_path / "model").theta_ == net.theta_
+
+
+def test_a_rate_for_a_method_without_one_is_refused_at_once(client):
+    assert client.post("/api/trainings", json={**SHORT, "descent": "lbfgs", "rate": 0.1}).status_code == 422
+    assert client.get("/api/trainings").json() == []
 
 
 # --- the process
@@ -360,7 +408,9 @@ def test_two_hundred_clients_leave_nothing_behind(data_file):
             return sock
 
         paths = [f"/api/trainings/{number}/events", "/api/model/theta"]
-        for _ in range(5):  # warm
+        while len(httpx.get(f"{running.address}api/trainings/{number}").json()["records"]) < 3:
+            time.sleep(0.2)
+        for _ in range(20):  # warm
             connect(paths[1]).close()
         time.sleep(1)
         files, threads, memory = state()

@@ -95,6 +95,11 @@ class FittedNetwork:
             raise InputError(f"X has {X.shape[0]} samples, but y has {len(y)}: give one label a sample")
         return X
 
+    @property
+    def multilabel_(self) -> bool:
+        """Whether each output is a yes-or-no answer of its own."""
+        return self._labels.multilabel
+
     def _must_be_fitted(self) -> None:
         if not hasattr(self, "theta_"):
             raise InputError("the network is not fitted yet: call fit, or load a model")

@@ -91,7 +91,10 @@ def serve(
     try:
         server.run()
     except SystemExit:
-        raise InputError(f"port {port} on {host} cannot be used: it is taken; give another --port") from None
+        raise InputError(
+            f"port {port} on {host} cannot be used: it is taken, or {host} is no address of this machine; "
+            "give another --port or --host"
+        ) from None
     except KeyboardInterrupt:
         pass
     finally:
@@ -103,5 +106,5 @@ def serve(
 
 
 def _address(host: str, port: int) -> str:
-    shown = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
+    shown = {"0.0.0.0": "localhost", "::": "::1"}.get(host, host)
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"

@@ -32,6 +32,9 @@ _READERS = 2  # pictures read at the same time; others wait
 _STREAMS = 64  # browsers that may watch trainings at the same time
 
 _Number = Annotated[int, Path(ge=1, le=2**53, description="Of the training")]
+_Rows = Annotated[
+    str, Query(pattern=r"^\d{1,8}(,\d{1,8}){0,199}$", description="Up to 200 numbers and commas")
+]
 
 
 def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
@@ -141,7 +144,7 @@ def create_app(
     @app.get("/api/health", responses=_problems())
     def health() -> schemas.Health:
         """Say that the server is there."""
-        return schemas.Health(version=thetanet.__version__, started=started)
+        return schemas.Health(version=thetanet.__version__, started=started, model=current.version)
 
     @app.get("/api/model", responses=_problems())
     def model() -> schemas.ModelInfo:
@@ -154,8 +157,14 @@ def create_app(
         return Response(
             current.numbers,
             media_type="application/octet-stream",
-            headers={"etag": f'"{current.version}"', "cache-control": "no-cache"},
+            headers={"etag": f'"{current.version}"'},
         )
+
+    @app.get("/api/model/file", responses=_problems() | _BINARY, response_class=Response)
+    def model_file() -> Response:
+        """Return the network on show as a model file, which `thetanet` and any safetensors library read."""
+        headers = {"content-disposition": 'attachment; filename="model.safetensors"'}
+        return Response(current.file(), media_type="application/octet-stream", headers=headers)
 
     @app.post("/api/model/first", responses=_problems())
     def show_first() -> schemas.ModelInfo:
@@ -172,17 +181,21 @@ def create_app(
         return schemas.Figures(**found)
 
     @app.get("/api/test-images", responses=_problems(404, 422) | _BINARY, response_class=Response)
-    def images(
-        rows: Annotated[
-            str, Query(pattern=r"^\d{1,8}(,\d{1,8}){0,199}$", description="Up to 200 numbers and commas")
-        ],
-    ) -> Response:
+    def images(rows: _Rows) -> Response:
         """Return test images, 784 bytes each, 255 is ink."""
         try:
             found = current.images([int(row) for row in rows.split(",")])
         except InputError as problem:
             raise HTTPException(404, str(problem)) from None
         return Response(found, media_type="application/octet-stream")
+
+    @app.get("/api/test-labels", responses=_problems(404, 422))
+    def labels(rows: _Rows) -> list[str]:
+        """Return the labels of test images."""
+        try:
+            return current.labels([int(row) for row in rows.split(",")])
+        except InputError as problem:
+            raise HTTPException(404, str(problem)) from None
 
     @app.post(
         "/api/read",
@@ -240,13 +253,14 @@ def create_app(
     async def events(
         number: _Number,
         last_event_id: Annotated[str, Header(description="How many epochs were seen already")] = "0",
+        seen: Annotated[int, Query(ge=0, le=10**9, description="The same, for the first request")] = 0,
     ) -> Response:
         """Watch a training: server-sent events `epoch`, `state` and, in between, `progress`."""
         training = known(number)
         if streams.locked():
             raise HTTPException(503, f"{_STREAMS} streams are open already: close one")
-        seen = int(last_event_id[:9]) if last_event_id.isascii() and last_event_id.isdecimal() else 0
-        return stream(training, seen, streams, ending)
+        again = int(last_event_id[:9]) if last_event_id.isascii() and last_event_id.isdecimal() else 0
+        return stream(training, max(seen, again), streams, ending)
 
     def act(number: int, what: str) -> schemas.TrainingInfo:
         training = known(number)

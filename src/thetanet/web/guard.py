@@ -24,6 +24,7 @@ HEADERS = {
         "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
+    "cache-control": "no-cache",  # always ask whether it has changed: files of two versions do not mix
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -85,10 +86,12 @@ class Guard:
         host = headers.get("host", "")
         if not self._knows(host):
             return _problem(421, f"this server is not called {host!r}: use localhost, or serve --allow-host")
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+        if site not in ("none", "same-origin") and scope["path"].startswith("/api/"):
+            return _problem(403, "only this server's own page may ask this")
         if scope["method"] not in _READS:
-            origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
             foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
-            if foreign or site not in ("none", "same-origin"):
+            if foreign:
                 return _problem(403, "only this server's own page may change anything here")
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._allowed(scope):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from thetanet.descent import METHODS
 
@@ -20,10 +20,19 @@ def _whole(value: object) -> object:
 _Whole = BeforeValidator(_whole)
 
 
+_NO_RATE = [name for name, method in METHODS.items() if "rate" not in method.__dataclass_fields__]
+
+
 class Settings(BaseModel):
     """What to train."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "if": {"properties": {"descent": {"enum": _NO_RATE}}, "required": ["descent"]},
+            "then": {"properties": {"rate": {"type": "null"}}},
+        },
+    )
 
     hidden: Annotated[int, Field(strict=True, ge=1, le=2000, description="Hidden units, D_H"), _Whole] = 100
     descent: Annotated[Method, Field(description="Descent method")] = Method.auto  # type: ignore[attr-defined]
@@ -46,6 +55,12 @@ class Settings(BaseModel):
     seed: Annotated[
         int, Field(strict=True, ge=0, le=2**31 - 1, description="Same seed, same network"), _Whole
     ] = 0
+
+    @model_validator(mode="after")
+    def _rate_of_the_method(self) -> Settings:
+        if self.rate is not None and self.descent in _NO_RATE:
+            raise ValueError(f"rate: {self.descent} has none; leave it out")
+        return self
 
 
 class Epoch(BaseModel):
@@ -84,6 +99,7 @@ class ModelInfo(BaseModel):
     D_O: int
     classes: list[str]
     first: bool
+    tests: int
 
 
 class Mistake(BaseModel):
@@ -131,10 +147,11 @@ class ReadingInfo(BaseModel):
 
 
 class Health(BaseModel):
-    """The server is there; `started` tells one start from another."""
+    """The server is there; `started` tells one start from another, `model` one network from another."""
 
     version: str
     started: str
+    model: str
 
 
 class Problem(BaseModel):

@@ -19,7 +19,7 @@ from thetanet.trainable import TrainableNetwork
 from thetanet.training import Record
 
 _REMEMBERED = 20  # trainings; the oldest that ended are forgotten
-_HELD_OUT = 1 / 6  # of the samples: MNIST's last 10,000
+HELD_OUT = 1 / 6  # of the samples, drawn at random
 _SHOWN = 100  # hidden units that can be watched
 UNDER_WAY = ("compiling", "running", "paused", "stopping")
 
@@ -57,7 +57,7 @@ class Training:
         self.test_accuracy: float | None = None
         self.net: TrainableNetwork | None = None
         self.descent: str | None = None
-        self.epochs = 0
+        self.epochs, self._until = 0, float("inf")
         self._units = np.zeros((0, 0), np.int8)
         self._stop, self._go = threading.Event(), threading.Event()
         self._go.set()
@@ -126,36 +126,45 @@ class Training:
             **some,
             descent=descent if rate is None else resolve(descent, rate=rate),
             deform=Deform() if deform else None,
+            validation_fraction=HELD_OUT,
         )
-        M = min(samples or len(self._data.X), len(self._data.X))
-        fit = M - max(1, round(M * _HELD_OUT))
-        X, y = self._data.X[:M], self._data.y[:M]
+        X, y = self._data.X, self._data.y
+        if samples is not None and samples < len(X):
+            chosen = np.random.default_rng(some["random_state"]).permutation(len(X))[:samples]
+            X, y = X[chosen], y[chosen]
+        fit = max(1, round(len(X) * (1 - HELD_OUT)))
         self.epochs = net.number_of_epochs(fit, min(net.batch, fit))
-        until = time.monotonic() + self.seconds
-        records = net.iter_fit(X[:fit], y[:fit], X_val=X[fit:], y_val=y[fit:], progress=self._progress)
+        self._until = time.monotonic() + self.seconds
+        records = net.iter_fit(X, y, progress=self._progress)
         stopped = False
         try:
             for record in records:
                 self._remember(net, record)
-                if time.monotonic() > until:
-                    self.stop(f"a training may take {self.seconds / 60:g} minutes here")
-                if self._stop.is_set():
-                    stopped = True
-                    break
-                self._go.wait()
+                if record.epoch < self.epochs:
+                    self._wait()
         except _Stopped:
             stopped = True
         finally:
             records.close()  # type: ignore[attr-defined]
-        if self._data.test is not None and self.records:
-            measure = net.measure(*self._data.test)
-            self.test_accuracy = measure.right / measure.weight
+        if self.net is not None:
+            try:
+                if self._data.test is not None:
+                    measure = self.net.measure(*self._data.test)
+                    self.test_accuracy = measure.right / measure.weight
+            except (ValueError, ThetanetError) as problem:  # test data that do not fit are not its fault
+                self.problem = f"the test images could not be measured: {problem}"
         self.state = "stopped" if stopped else "done"
 
     def _progress(self, seen: int, M: int) -> None:
         self._turn("compiling", "running")
         self.seen = seen / M
-        self._go.wait()
+        self._wait()
+
+    def _wait(self) -> None:
+        """Wait while there is a pause; leave when it is to stop, or its time is over."""
+        self._go.wait(max(0.0, self._until - time.monotonic()))
+        if time.monotonic() >= self._until:
+            self.stop(f"a training may take {self.seconds / 60:g} minutes here")
         if self._stop.is_set():
             raise _Stopped
 
