@@ -79,7 +79,8 @@ ONLY = {
     "pyarrow": {"data/columns.py"},
     "PIL": {"picture.py", "reading/annotate.py"},
     "typer": {
-        f"cli/{name}.py" for name in ("reading", "reporting", "serving", "shared", "training", "using")
+        f"cli/{name}.py"
+        for name in ("converting", "reading", "reporting", "serving", "shared", "training", "using")
     },
     "fastapi": {"web/app.py"},
     "starlette": {"web/events.py", "web/guard.py"},

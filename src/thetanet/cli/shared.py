@@ -25,7 +25,9 @@ app = typer.Typer(
 
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", help="An .npz file (X, y, maybe X_test, y_test) or folder of IDX files [MNIST]"),
+    typer.Option(
+        "--data", help="An .npz file (X, y, maybe X_test, y_test), table or folder: docs/data.md [MNIST]"
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text")]
 ModelArgument = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from thetanet.cli.converting import (
+    DtypeOption,
+    How,
+    SizeOption,
+    SkipBadOption,
+    TargetOption,
+    measured,
+    surveyed,
+)  # fmt: skip
 from thetanet.cli.shared import DataOption, JsonOption, app, out
+from thetanet.data.files import Dataset
 from thetanet.descent import METHODS, resolve
 from thetanet.errors import DivergedError, InputError
 from thetanet.recipes import RECIPES
@@ -60,6 +71,14 @@ def train(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder for checkpoints: where the training stands")
     ] = None,
+    validation_data: Annotated[
+        Path | None, typer.Option(help="Data to measure after each epoch instead, of any kind")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="Data to measure in the end [what --data has]")] = None,
+    target: TargetOption = None,
+    skip_bad: SkipBadOption = False,
+    size: SizeOption = None,
+    dtype: DtypeOption = None,
     every: Annotated[int | None, typer.Option(help="Steps between checkpoints [about half a minute]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint")] = False,
     explain: Annotated[
@@ -69,9 +88,7 @@ def train(
 ) -> None:
     """Train a network and write it to a file."""
     from thetanet.checkpoints import Checkpoints
-    from thetanet.data.files import load_data
     from thetanet.progress import TrainingProgress
-    from thetanet.report import evaluation
     from thetanet.trainable import TrainableNetwork
 
     if not to.absolute().parent.is_dir():
@@ -86,19 +103,23 @@ def train(
         class_weight=class_weight, teacher=None if teacher is None else TrainableNetwork.load(teacher),
     )  # fmt: skip
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every)
-    dataset = load_data(data)
-    M, D_I = dataset.X.shape
+    how = How(target, skip_bad, size, dtype)
+    given = _given(data, how, validation, validation_data)
+    dataset, M, D_I = given.dataset, given.M, given.dataset.X.shape[1]
     if not as_json:
         shown = net.method_for(dataset.X, min(net.batch, M))[0]
-        how = "" if net.deform is None else "; deformed images"
-        out.print(f"{dataset.name}: {M:,} samples of {D_I} inputs; {net.hidden} hidden units; {shown}{how}")
+        deformed = "" if net.deform is None else "; deformed images"
+        out.print(
+            f"{dataset.name}: {M:,} samples of {D_I} inputs; {net.hidden} hidden units; {shown}{deformed}"
+        )
     stopped = False
     with TrainingProgress(
         None if isinstance(net.epochs, str) else net.epochs, Console(stderr=as_json)
     ) as display:
         records = net.iter_fit(
-            dataset.X, dataset.y, checkpoint=checkpoints, resume=resume, progress=display.advance
-        )
+            *given.samples, **given.validation, checkpoint=checkpoints, resume=resume,
+            progress=display.advance,
+        )  # fmt: skip
         try:
             for record in records:
                 display.epoch(record)
@@ -115,8 +136,8 @@ def train(
         "seed": seed, "stopped": stopped, "seconds": seconds,
         "history": net.history_, "model": str(to), "pictures": [],
     }  # fmt: skip
-    if dataset.X_test is not None:  # read now, for the first time
-        found = evaluation(net, dataset.X_test, dataset.y_test)
+    found = _tested(net, given, data, test, how)  # test data is read now, for the first time
+    if found is not None:
         report |= {"test_accuracy": found.accuracy, "test_error": found.error}
     if pictures is not None:
         from thetanet.report import draw_pictures
@@ -131,14 +152,69 @@ def train(
         out.print("stopped by Ctrl-C; the network is kept as it was then")
     if seconds is not None:
         out.print(f"trained in {seconds:.1f} s")
-    if "test_accuracy" in report:
+    if found is not None:
         out.print(
-            f"test accuracy {report['test_accuracy']:.2%}  (E per sample {report['test_error']:.4f}, "
-            f"{len(dataset.X_test):,} samples)"  # type: ignore[arg-type]
+            f"test accuracy {found.accuracy:.2%}  (E per sample {found.error:.4f}, {found.samples:,} samples)"
         )
     out.print(f"model: {to}")
     for path in report["pictures"]:
         out.print(f"picture: {path}")
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What to train on. Of data that is read in parts, `dataset` holds the first samples."""
+
+    dataset: Dataset
+    M: int
+    samples: tuple[Any, ...]
+    validation: dict[str, Any]
+    in_parts: bool
+
+
+def _given(data: Path | None, how: How, validation: float | None, validation_data: Path | None) -> _Given:
+    """Open the data: arrays where they fit into memory, else a source."""
+    from thetanet.data.files import load_data
+
+    if validation is not None and validation_data is not None:
+        raise InputError("--validation and --validation-data: give one of them")
+    held: dict[str, Any] = {}
+    if how.needed(data):
+        from thetanet.data.streams import head_of
+
+        if validation is not None:
+            raise InputError(
+                f"--validation {validation}: {data} is read in parts, of which none can be held out; "
+                "give other samples by --validation-data PATH"
+            )
+        source = how.open(data)  # type: ignore[arg-type]
+        found = surveyed(source)
+        if validation_data is not None:
+            held["X_val"] = how.open(validation_data)
+        return _Given(Dataset(source.name, *head_of(source)), found.M, (source,), held, True)
+    dataset = load_data(data)
+    if validation_data is not None:
+        apart = load_data(validation_data)
+        held = {"X_val": apart.X, "y_val": apart.y}
+    return _Given(dataset, dataset.X.shape[0], (dataset.X, dataset.y), held, False)
+
+
+def _tested(net: Any, given: _Given, data: Path | None, test: Path | None, how: How) -> Any:
+    """Measure the network on test data, if there is any."""
+    from thetanet.data.files import load_data
+    from thetanet.report import evaluation
+
+    if test is not None and how.needed(test):
+        return measured(net, how.open(test))
+    if test is not None:
+        apart = load_data(test)
+        return evaluation(net, apart.X, apart.y)
+    if given.in_parts:
+        source = how.test_of(data)  # type: ignore[arg-type]
+        return None if source is None else measured(net, source)
+    if given.dataset.X_test is None:
+        return None
+    return evaluation(net, given.dataset.X_test, given.dataset.y_test)
 
 
 def _settings(

@@ -9,6 +9,14 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from thetanet.cli.converting import (
+    DtypeOption,
+    How,
+    SizeOption,
+    SkipBadOption,
+    TargetOption,
+    measured,
+)  # fmt: skip
 from thetanet.cli.shared import DataOption, JsonOption, ModelArgument, RejectOption, app, load_network, out
 from thetanet.errors import InputError
 
@@ -25,6 +33,10 @@ def evaluate(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder for pictures: confusion, reliability, mistakes")
     ] = None,
+    target: TargetOption = None,
+    skip_bad: SkipBadOption = False,
+    size: SizeOption = None,
+    dtype: DtypeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model on test data: accuracy, E, calibration, confusion matrix, worst mistakes."""
@@ -33,17 +45,25 @@ def evaluate(
     from thetanet.robustness import robustness
 
     net = load_network(model)
-    dataset = load_data(data)
-    X, y = (dataset.X, dataset.y) if dataset.X_test is None else (dataset.X_test, dataset.y_test)
-    found = evaluation(net, X, y, worst, reject_below)
-    changed = dict(robustness(net, X, y)) if robust else {}
-    drawn = [] if pictures is None else draw_answers(net, X, y, pictures)
+    how = How(target, skip_bad, size, dtype)
+    changed, drawn = {}, []
+    if data is not None and how.needed(data):
+        if robust or pictures is not None:
+            raise InputError(f"--robustness, --pictures: work on samples in memory; {data} is read in parts")
+        source = how.test_of(data) or how.open(data)
+        name, found = source.name, measured(net, source, worst=worst, reject_below=reject_below)
+    else:
+        dataset = load_data(data)
+        X, y = (dataset.X, dataset.y) if dataset.X_test is None else (dataset.X_test, dataset.y_test)
+        name, found = dataset.name, evaluation(net, X, y, worst, reject_below)
+        changed = dict(robustness(net, X, y)) if robust else {}
+        drawn = [] if pictures is None else draw_answers(net, X, y, pictures)
     if as_json:
-        report = {"model": _name(model), "data": dataset.name, **found.as_dict()}
+        report = {"model": _name(model), "data": name, **found.as_dict()}
         more = {"robustness": changed} if robust else {}
         print(json.dumps(report | more | {"pictures": [str(path) for path in drawn]}))
         return
-    out.print(f"{dataset.name}: {found.samples:,} samples")
+    out.print(f"{name}: {found.samples:,} samples")
     out.print(f"accuracy {found.accuracy:.2%}   errors {found.mistakes:,}   E per sample {found.error:.4f}")
     if found.calibration_error is not None:
         out.print(f"expected calibration error {found.calibration_error:.2%}")

@@ -131,7 +131,7 @@ def parsed(text: bytes, header: Sequence[str], delimiter: str, columns: Columns 
             ),
         )
     except (pa.ArrowException, UnicodeDecodeError, KeyError) as problem:
-        raise BadRowError(_plain(str(problem), columns)) from None
+        raise BadRowError(_plain(str(problem), header)) from None
     # A carriage return ends a row for Arrow, but no line here: rows and lines must be the same.
     lines = text.count(b"\n") + (not text.endswith(b"\n"))
     if table.num_rows != lines and table.num_rows != sum(
@@ -141,13 +141,13 @@ def parsed(text: bytes, header: Sequence[str], delimiter: str, columns: Columns 
     return table
 
 
-def _plain(message: str, columns: Columns | None) -> str:
+def _plain(message: str, header: Sequence[str]) -> str:
     """Name the column that Arrow numbers."""
     text = " ".join(message.removeprefix("CSV parse error: ").split())
-    if columns is not None and text.startswith("In CSV column #"):
-        number, _, rest = text.removeprefix("In CSV column #").partition(": ")
-        if number.isdigit():
-            return f"column {int(number) + 1}: {rest.removeprefix('CSV conversion error to ')}"
+    number, _, rest = text.removeprefix("In CSV column #").partition(": ")
+    if number.isdigit() and int(number) < len(header):
+        kind, _, value = rest.removeprefix("CSV conversion error to ").partition(": ")
+        text = f"column {header[int(number)]!r} is of type {kind}: {value}"
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 

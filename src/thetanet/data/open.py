@@ -234,7 +234,7 @@ def source_needed(path: Path_ | None) -> bool:
 
 
 def source_of_test(path: Path_, **how: Any) -> Source | None:
-    """Return the test samples beside the training samples: X_test.npy and y_test.npy, or test images."""
+    """Return the test samples beside the training samples: in .npy or IDX files, or images."""
     where = Path(path)
     if not where.is_dir():
         return None
@@ -243,6 +243,10 @@ def source_of_test(path: Path_, **how: Any) -> Source | None:
         names = {entry.name.lower() for entry in os.scandir(where)}
         if {"x_test.npy", "y_test.npy"} <= names:
             return npy_source(*_pair(where, ("x_test",), ("y_test",)))
+    if kind == "idx" and find_idx(where, "t10k-images", 3):
+        from thetanet.data.idx_source import idx_folder_source
+
+        return idx_folder_source(where, "t10k")
     if kind == "images" and (folder := _split(where, _TEST)) not in (where, _split(where, _TRAIN)):
         from thetanet.data.images import images_source
 
