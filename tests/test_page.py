@@ -206,6 +206,7 @@ def test_a_training_starts_and_its_curve_grows(visit):
 
     first = epoch()
     drawn = "() => document.querySelector('.chart canvas').toDataURL()"
+    page.wait_for_selector(".chart canvas")
     curve = page.evaluate(drawn)
     page.wait_for_timeout(800)
     assert epoch() > first
@@ -438,3 +439,59 @@ def test_the_page_comes_back_after_the_server_does(chromium, data):
 def test_the_page_is_light():
     page = Path(thetanet.__file__).parent / "web" / "page"
     assert sum(path.stat().st_size for path in page.rglob("*") if path.is_file()) < 400_000
+
+
+def test_steps_are_undone_exactly_and_a_rate_that_is_too_high_changes_nothing(visit):
+    page = visit.page
+    visit.draw(SEVEN)
+    visit.choose("backward")
+    page.locator("input[name=target]").nth(2).check()
+    E = visit.numbers()["E"]
+    page.click("text=Ten steps")
+    page.click("#step")
+    page.wait_for_timeout(100)
+    assert "11 steps" in page.inner_text("#changed")
+    lower = visit.numbers()["E"]
+    assert lower < E
+    page.fill("#rate", "1e308")
+    page.click("#step")
+    page.wait_for_timeout(100)
+    assert "smaller rate" in page.inner_text("#error-history")
+    assert visit.numbers()["E"] == lower
+    page.fill("#rate", "0")
+    page.click("#step")
+    assert "above 0" in page.inner_text("#error-history")
+    for _ in range(11):
+        page.click("#step-back")
+    page.wait_for_timeout(100)
+    assert visit.numbers()["E"] == E
+    assert not page.locator("#changed").is_visible()
+
+
+def test_one_page_follows_what_another_chooses(chromium, served):
+    one, two = (Visit(chromium, served.address) for _ in range(2))
+    one.choose("train")
+    one.page.fill("input[name=epochs]", "1")
+    one.page.fill("input[name=hidden]", "7")
+    one.page.click("#start")
+    one.page.wait_for_selector("#run-state:has-text('done')", timeout=60_000)
+    one.page.click("#keep")
+    two.page.wait_for_selector("#model:has-text('7 hidden units')", timeout=10_000)
+    one.page.click("text=Back to the first network")
+    two.page.wait_for_selector("#model:has-text('1850 hidden units')", timeout=10_000)
+    for visit in (one, two):
+        visit.context.close()
+        assert visit.problems == []
+
+
+def test_a_browser_that_keeps_nothing(chromium, served):
+    context = chromium.new_context()
+    page = context.new_page()
+    page.add_init_script(
+        "Object.defineProperty(window, 'localStorage',"
+        " { get() { throw new DOMException('no', 'SecurityError'); } })"
+    )
+    page.goto(served.address)
+    page.wait_for_selector("#model:has-text('hidden units')")
+    page.click("#theme")
+    context.close()

@@ -15,28 +15,32 @@ import { train } from "./views/train.js";
 
 const drawing = new Drawing(byId("canvas"), () => {
   byId("loaded").textContent = "";
-  setInput(toFrame(drawing.ink(), SIZE, SIZE));
+  // One more stroke does not change what digit it is meant to be.
+  setInput(toFrame(drawing.ink(), SIZE, SIZE), drawing.strokes.length > 1 ? state.label : null);
 });
 
 // Shows an image that was not drawn, with its label if that is known.
 export const load = (pixels, label, whence) => {
   drawing.show(pixels);
   byId("loaded").textContent = whence;
-  setInput(pixels, label === null ? null : state.info.classes.indexOf(label));
+  const index = label === null ? -1 : state.info.classes.indexOf(label);
+  setInput(pixels, index < 0 ? null : index);
 };
 
 byId("undo").onclick = () => drawing.undo();
 byId("clear").onclick = () => drawing.clear();
 byId("unchange").onclick = unchange;
-let example = 0;
+let example = -1;
 byId("example").onclick = async () => {
-  const answer = await fetch(`api/test-images?rows=${example}`);
-  if (!answer.ok) {
-    byId("loaded").textContent = (await answer.json()).detail;
+  const { tests } = state.info;
+  if (!tests) {
+    byId("loaded").textContent = "The data of this server have no test images.";
     return;
   }
-  load(new Uint8Array(await answer.arrayBuffer()), null, `test image ${example}`);
-  example = (example + 1) % 1000;
+  example = (example + 1) % tests;
+  const [image, labels] = await Promise.all(["images", "labels"].map((what) => fetch(`api/test-${what}?rows=${example}`)));
+  const [label] = await labels.json();
+  load(new Uint8Array(await image.arrayBuffer()), label, `test image ${example}, a ${label}`);
 };
 byId("numbers").onclick = () => {
   const text = JSON.stringify(numbers(), null, 1);
@@ -55,6 +59,7 @@ on("input network theme", () => {
   }
   const certain = confidence(state.seen.Y);
   digit.textContent = state.info.classes[largest(state.seen.Y)];
+  digit.classList.toggle("long", digit.textContent.length > 2);
   sure.textContent = `${percent(certain, 1)} sure`;
 });
 
@@ -84,7 +89,8 @@ const choose = (name, focus = false) => {
     if (chosen && focus) tab.focus();
     panels[tab.textContent].panel.hidden = !chosen;
   }
-  history.replaceState(null, "", `#/${idOf(name)}`); // no id of the page, which would be scrolled to
+  // No id of the page, which would be scrolled to.
+  if (location.hash !== `#/${idOf(name)}`) history.replaceState(null, "", `#/${idOf(name)}`);
   panels[name].show();
 };
 
@@ -105,6 +111,11 @@ tabs.addEventListener("keydown", (event) => {
   choose(names[(to + names.length) % names.length], true);
 });
 
+addEventListener("hashchange", () => {
+  const name = Object.keys(views).find((view) => `#/${idOf(view)}` === location.hash);
+  if (name) choose(name);
+});
+
 // --- light and dark -------------------------------------------------------------------------------------------
 const themes = { system: "as the system", light: "light", dark: "dark" };
 const setTheme = (name) => {
@@ -112,7 +123,11 @@ const setTheme = (name) => {
   else document.documentElement.dataset.theme = name;
   byId("theme").textContent = `Theme: ${themes[name]}`;
   byId("theme").value = name;
-  localStorage.setItem("theme", name);
+  try {
+    localStorage.setItem("theme", name);
+  } catch {
+    // A browser that keeps nothing: the choice holds for this visit.
+  }
   forgetTheme();
   drawing.redraw();
   tell("theme");
@@ -129,12 +144,11 @@ const LOOK = 2000; // milliseconds
 
 const look = async () => {
   try {
-    const { started } = await (await fetch("api/health")).json();
-    if (server !== null && started !== server) {
-      await loadModel();
-      dispatchEvent(new Event("server-restarted"));
-    }
+    const { started, model } = await (await fetch("api/health")).json();
+    const restarted = server !== null && started !== server;
     server = started;
+    if (restarted || model !== state.info?.version) await loadModel(); // another page may have chosen another one
+    if (restarted) dispatchEvent(new Event("server-restarted"));
     byId("connection").textContent = "";
   } catch {
     byId("connection").textContent = "The server does not answer; trying again …";
@@ -143,11 +157,18 @@ const look = async () => {
 };
 
 const begin = async () => {
-  setTheme(themes[localStorage.getItem("theme")] ? localStorage.getItem("theme") : "system");
+  let kept = null;
+  try {
+    kept = localStorage.getItem("theme");
+  } catch {
+    // as above
+  }
+  setTheme(kept in themes ? kept : "system");
   const first = Object.keys(views).find((name) => `#/${idOf(name)}` === location.hash) ?? "Forward";
   choose(first);
   try {
     await loadModel();
+    document.querySelector("main").inert = false;
     panels[first].show();
   } catch (problem) {
     byId("model").textContent = `The network could not be loaded: ${problem.message}`;

@@ -20,13 +20,14 @@ export class Drawing {
 
   listen() {
     const { canvas } = this;
-    let stroke = null;
+    let stroke = null, pointer = null; // a second finger, or the palm, does not draw
     const at = (event) => {
       const box = canvas.getBoundingClientRect();
       return [((event.clientX - box.left) * SIZE) / box.width, ((event.clientY - box.top) * SIZE) / box.height];
     };
     canvas.addEventListener("pointerdown", (event) => {
-      if (event.button) return;
+      if (event.button || stroke) return;
+      pointer = event.pointerId;
       event.preventDefault();
       canvas.setPointerCapture(event.pointerId);
       stroke = [at(event)];
@@ -36,14 +37,16 @@ export class Drawing {
       this.ask();
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (!stroke) return;
+      if (!stroke || event.pointerId !== pointer) return;
       // All the places the pointer has been at since the last event.
       const events = event.getCoalescedEvents?.() ?? [];
       for (const between of events.length ? events : [event]) stroke.push(at(between));
       this.draw(stroke);
       this.ask();
     });
-    const end = () => (stroke = null);
+    const end = (event) => {
+      if (event.pointerId === pointer) stroke = pointer = null;
+    };
     for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) canvas.addEventListener(name, end);
   }
 

@@ -76,15 +76,21 @@ export class Network {
     return { delta3, delta2 };
   }
 
-  // A step of descent, in place: Theta <- Theta - rate dE/dTheta. Equations (6) and (7).
+  // A step of descent, in place: Theta <- Theta - rate dE/dTheta. Equations (6) and (7). The gradients are products
+  // of X and delta2, of Z and delta3: these few numbers are all that `move` needs to take a step back.
   step(X, L, rate) {
-    const { one, two, D_I, D_H, D_O } = this;
     const seen = this.forward(X);
-    const { delta3, delta2 } = this.deltas(seen, L);
+    const step = { X, L, Z: seen.Z, E: this.error(seen.A2, L), rate, ...this.deltas(seen, L) };
+    this.move(step, rate);
+    return step;
+  }
+
+  move({ X, Z, delta3, delta2 }, rate) {
+    const { one, two, D_I, D_H, D_O } = this;
     for (let k = 0; k < D_O; k++) two[k] -= rate * delta3[k];
     for (let j = 0; j < D_H; j++) {
       const row = (j + 1) * D_O;
-      for (let k = 0; k < D_O; k++) two[row + k] -= rate * seen.Z[j] * delta3[k]; // (6)
+      for (let k = 0; k < D_O; k++) two[row + k] -= rate * Z[j] * delta3[k]; // (6)
       one[j] -= rate * delta2[j];
     }
     for (let i = 0; i < D_I; i++) {

@@ -6,7 +6,7 @@ export const state = {
   info: null, // of the model: name, D_I, D_H, D_O, classes, version
   original: null, // the network of the model
   network: null, // the same, or a copy that was changed by steps of descent
-  steps: [], // networks before each step, to undo
+  steps: [], // of descent that were taken; each can be undone
   pixels: new Uint8Array(784), // 0 to 255
   X: new Float64Array(784), // pixels / 255
   blank: true,
@@ -35,6 +35,7 @@ export const targets = () => Float64Array.from(state.info.classes, (_, k) => (k 
 
 const forward = () => (state.seen = state.network.forward(state.X));
 
+// label: the index of the right class, null if it is not known
 export const setInput = (pixels, label = null) => {
   state.pixels = pixels ?? new Uint8Array(784);
   state.blank = !state.pixels.some((v) => v);
@@ -56,16 +57,26 @@ export const setUnit = (unit, chosen = true) => {
   tell("unit");
 };
 
-// A step of descent on a copy of Theta; undo takes it back.
-export const step = (rate) => {
-  state.steps.push(state.network);
-  if (state.steps.length > 20) state.steps.splice(1, 1); // the model itself and the last ones
+const ABSURD = 1e9; // a weight that no step with a sensible rate reaches
+
+// Steps of descent on a copy of Theta. Returns false, and changes nothing, if E or Theta go out of all bounds.
+export const descend = (rate, count) => {
   const next = state.network.copy();
-  next.step(state.X, targets(), rate);
+  const L = targets(), taken = [];
+  for (let n = 0; n < count; n++) taken.push(next.step(state.X, L, rate));
+  const healthy = Number.isFinite(next.error(next.forward(state.X).A2, L)) && next.two.every((v) => Math.abs(v) < ABSURD);
+  if (!healthy) return false;
+  state.steps.push(...taken);
   setNetwork(next);
+  return true;
 };
 
-export const undo = () => setNetwork(state.steps.pop());
+export const undo = () => {
+  const step = state.steps.pop();
+  if (!state.steps.length) return setNetwork(state.original);
+  state.network.move(step, -step.rate);
+  setNetwork(state.network);
+};
 
 export const unchange = () => {
   state.steps = [];
@@ -74,7 +85,9 @@ export const unchange = () => {
 
 // Fetches the network that the server shows.
 export const loadModel = async () => {
-  const info = await (await fetch("api/model")).json();
+  const answer = await fetch("api/model");
+  if (!answer.ok) throw new Error((await answer.json()).detail);
+  const info = await answer.json();
   if (info.version === state.info?.version && info.name === state.info.name) return;
   const theta = await (await fetch("api/model/theta")).arrayBuffer();
   state.info = info;

@@ -2,7 +2,8 @@
 
 import { bars, h, show } from "../elements.js";
 import { paintSigned } from "../paint.js";
-import { on, state, step, targets, tell, undo, unchange } from "../state.js";
+import { largest } from "../network.js";
+import { descend, on, state, targets, tell, undo, unchange } from "../state.js";
 import { captioned, card, formula, pointable, unitGrid } from "./parts.js";
 
 const sub = (name, index) => `<msub><mi>${name}</mi><mi>${index}</mi></msub>`;
@@ -13,7 +14,7 @@ const SIX = `<mfrac><mrow><mo>∂</mo><mi>E</mi></mrow><mrow><mo>∂</mo><msub><
 const SEVEN = `<mfrac><mrow><mo>∂</mo><mi>E</mi></mrow><mrow><mo>∂</mo><msub><mi>Θ1</mi><mrow><mi>i</mi><mi>j</mi></mrow></msub></mrow></mfrac><mo>=</mo>${sub("X", "i")}${sub("δ2", "j")}<mspace width="0.7em"/><mtext>(7)</mtext>`;
 
 export const backward = (panel, shown) => {
-  let seen = null, L = null, delta3 = null, delta2 = null, bars3 = null;
+  let seen = null, L = null, delta3 = null, delta2 = null, bars3 = null, chosen = false;
   const weight = { layer: 2, row: 1, column: 0 };
   const choices = h("div", { class: "choices" });
   const error = formula(ERROR, "E is minus the sum over k of L k log Y k plus one minus L k times log of one minus Y k");
@@ -29,6 +30,8 @@ export const backward = (panel, shown) => {
   const back = h("button", { type: "button", id: "step-back", onclick: undo }, "Undo");
   const reset = h("button", { type: "button", onclick: unchange }, "Back to the model");
 
+  // Before the grid asks to hear of changes: it shows what is computed here.
+  on("input network label theme", () => paint());
   const grid = unitGrid(
     "Hidden units, lit by delta2", (j) => (delta2 ? Math.abs(delta2[j]) / largestDelta() : 0),
     () => (delta2 ? Array.from(delta2, Math.abs) : new Array(state.info.D_H).fill(0)), shown,
@@ -51,6 +54,7 @@ export const backward = (panel, shown) => {
 
   const pick = (l, r, c) => {
     const { D_I, D_H, D_O } = state.info, clip = (v, most) => Math.min(most, Math.max(0, Math.round(v) || 0));
+    chosen = true;
     Object.assign(weight, { layer: l, row: clip(r, l === 1 ? D_I : D_H), column: clip(c, (l === 1 ? D_H : D_O) - 1) });
     check();
   };
@@ -60,19 +64,26 @@ export const backward = (panel, shown) => {
 
   const check = () => {
     if (!shown() || !delta3) return;
+    if (!chosen) {
+      // A weight with a large derivative is worth a look.
+      const k = largest(delta3.map(Math.abs));
+      Object.assign(weight, { layer: 2, row: largest(seen.Z) + 1, column: k });
+    }
     const { layer: l, row: r, column: c } = weight;
     layer.value = l, row.value = r, column.value = c;
     const origin = r === 0 ? 1 : l === 1 ? state.X[r - 1] : seen.Z[r - 1];
     const analytic = origin * (l === 1 ? delta2[c] : delta3[c]);
     const numeric = state.network.numeric(state.X, L, l, r, c);
-    derivative.textContent = `analytic ${analytic.toExponential(6)}   numeric ${numeric.toExponential(6)}   difference ${Math.abs(analytic - numeric).toExponential(1)}`;
+    const apart = Math.abs(analytic - numeric) / Math.max(Math.abs(analytic), Math.abs(numeric), 1e-300);
+    derivative.textContent = `analytic ${analytic.toExponential(6)}   numeric ${numeric.toExponential(6)}   relative difference ${apart.toExponential(1)}`;
     Object.assign(derivative.dataset, { analytic, numeric });
   };
 
   const go = (count) => {
     const size = rate.valueAsNumber;
-    if (state.label === null || !(size > 0)) return;
-    for (let n = 0; n < count; n++) step(size);
+    if (state.label === null) return;
+    if (!(size > 0)) history.textContent = "The rate must be a number above 0.";
+    else if (!descend(size, count)) history.textContent = "Theta would go out of all bounds: choose a smaller rate.";
   };
 
   panel.append(
@@ -81,7 +92,7 @@ export const backward = (panel, shown) => {
       h("section", {}, h("h2", {}, "Error and descent"), error.box,
         h("div", { class: "row" }, once, ten, back, reset), h("div", { class: "row" }, h("label", {}, "Rate", rate)),
         history,
-        h("p", { class: "small" }, "Steps change a copy of Theta in this page: all views show it, until you go back to the model.")),
+        h("p", { class: "small" }, "Steps change a copy of Theta in this page: Forward, Backward and Blind spots show it, until you go back to the model.")),
       card("δ3, at the outputs", three.box, holder3)),
     h("div", { class: "columns" },
       h("section", {}, h("h2", {}, "Gradient by Theta(1): unit ", unitName), seven.box, captioned(one, "∂E/∂W1 of this unit, pixel by pixel")),
@@ -89,7 +100,7 @@ export const backward = (panel, shown) => {
     card("Is the gradient right?",
       h("p", { class: "small" }, "Choose any weight, here or by a click in the two pictures: its analytic derivative, and the numeric one from E at four places around it. Row 0 is the bias."),
       h("div", { class: "row" }, h("label", {}, "Weight of", layer), h("label", {}, "row", row), h("label", {}, "column", column)), derivative),
-    card("δ2, at the hidden units", two.box, h("p", { class: "small" }, "A unit is as bright as its |δ2|."), grid.root),
+    card("δ2, at the hidden units", two.box, h("p", { class: "small" }, "A unit is as strong in colour as its |δ2|."), grid.root),
   );
 
   const rename = () => {
@@ -122,7 +133,8 @@ export const backward = (panel, shown) => {
     ({ delta3, delta2 } = state.network.deltas(seen, L));
     const E = state.network.error(seen.A2, L);
     error.live.textContent = `= ${E.toFixed(6)}`;
-    const before = state.steps.map((network) => network.error(network.forward(state.X).A2, L));
+    // E of the steps that were taken for this drawing and this target.
+    const before = state.steps.filter((step) => step.X === state.X && step.L.every((v, k) => v === L[k])).map((step) => step.E);
     history.textContent = before.length ? `E: ${[...before.slice(-6), E].map((v) => v.toFixed(6)).join(" → ")}` : "";
     bars3.set(delta3, { text: (v) => show(v, 5), marked: state.label });
     three.live.textContent = "";
@@ -142,9 +154,8 @@ export const backward = (panel, shown) => {
     paintSigned(one, state.X.map((x) => x * delta2[j]));
   };
 
-  on("input network label theme", paint);
   on("unit", paintUnit);
-  on("model", () => ((bars3 = null), paint()));
+  on("model", () => ((bars3 = null), (chosen = false), paint()));
   return () => {
     if (!shown()) return;
     paint();

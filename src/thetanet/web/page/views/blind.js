@@ -109,7 +109,8 @@ export const blind = (panel, shown, { load }) => {
     const size = ({ x }) => norm(x.map((v, i) => v - drawn[i]));
     results = results.filter(({ x }) => x).sort((a, b) => size(a) - size(b));
     if (state.blank || !results.length) {
-      flipText.textContent = state.blank ? "Draw something first." : "No small change does it.";
+      const already = Number(to.value) === best ? `It is a ${info.classes[best]} already.` : "No small change does it.";
+      flipText.textContent = state.blank ? "Draw something first." : already;
       useFlip.disabled = true;
       return;
     }
@@ -133,9 +134,16 @@ export const blind = (panel, shown, { load }) => {
     const target = to.value;
     to.replaceChildren(h("option", { value: "any" }, "any other digit"), ...state.info.classes.map((c, k) => h("option", { value: k }, c)));
     if (target && [...to.options].some((option) => option.value === target)) to.value = target;
-    if (!X) for (const canvas of [picture, before, change, after]) paintInk(canvas, new Float64Array(784));
+    if (X) paintInk(picture, X);
+    else paintInk(picture, new Float64Array(784));
+  };
+  const blank = () => {
+    for (const canvas of [before, change, after]) paintInk(canvas, new Float64Array(784));
+    forget();
   };
   on("model unit theme", name);
-  on("input", () => ((changed = null), (useFlip.disabled = true), (flipText.textContent = "")));
+  on("model theme", () => state.info && blank());
+  const forget = () => ((changed = null), (useFlip.disabled = true), (flipText.textContent = ""));
+  on("input network", forget);
   return name;
 };

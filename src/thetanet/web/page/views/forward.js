@@ -37,9 +37,10 @@ export const forward = (panel, shown) => {
   panel.append(
     h("div", { class: "columns" },
       h("div", { class: "stack" },
-        card("Outputs Y", outputs.box, Y),
+        card("Outputs Y", outputs.box, Y,
+          h("p", { class: "small" }, "How sure: Y of the answer times 1 − Y of all the others.")),
         card("Hidden units Z",
-          h("p", { class: "small" }, "Each picture is one unit's weights: blue is negative, red positive. A unit is as bright as its activation Z."),
+          h("p", { class: "small" }, "Each picture is one unit's weights: blue is negative, red positive. A unit is as strong in colour as its activation Z."),
           grid.root)),
       h("section", {}, h("h2", {}, "Hidden unit ", unitName), sum.box, unit.box,
         h("div", { class: "pictures" },

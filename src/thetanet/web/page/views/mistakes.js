@@ -10,16 +10,21 @@ export const mistakes = (panel, shown, { load }) => {
   const summary = h("p", { "aria-live": "polite" }), table = h("div", { class: "wide" });
   const gallery = h("ul", { class: "gallery" });
   const all = h("button", { type: "button", hidden: true, onclick: () => filter(null) }, "Show all");
+  const some = h("span", { class: "small" });
+  const note = h("p", { class: "message" });
   panel.append(
+    note,
     card("Test images that are answered wrong", summary),
     card("Confusion", table),
-    card("The mistakes, the surest first", h("div", { class: "row" }, all), gallery),
+    card("The mistakes, the surest first", h("div", { class: "row" }, all, some), gallery),
   );
 
   const filter = (pair) => {
     only = pair;
     all.hidden = !pair;
-    paintGallery();
+    const shown = paintGallery();
+    const count = pair ? found.confusion[found.labels.indexOf(pair[0])][found.labels.indexOf(pair[1])] : found.mistakes;
+    some.textContent = shown < count ? `${shown} of ${count.toLocaleString("en")} shown` : "";
   };
 
   const paintTable = () => {
@@ -43,7 +48,7 @@ export const mistakes = (panel, shown, { load }) => {
   };
 
   const paintGallery = () => {
-    gallery.replaceChildren(...found.worst.flatMap((mistake, n) => {
+    const items = found.worst.flatMap((mistake, n) => {
       if (only && (mistake.true !== only[0] || mistake.predicted !== only[1])) return [];
       const canvas = h("canvas", { "aria-hidden": "true" });
       const pixels = images.subarray(784 * n, 784 * (n + 1));
@@ -52,7 +57,9 @@ export const mistakes = (panel, shown, { load }) => {
       return [h("li", {}, h("button", {
         type: "button", onclick: () => load(pixels.slice(), mistake.true, `test image ${mistake.row}: ${name}`),
       }, canvas, name, h("span", { class: "small" }, percent(mistake.probability, 1))))];
-    }));
+    });
+    gallery.replaceChildren(...items);
+    return items.length;
   };
 
   const fill = async () => {
@@ -63,8 +70,13 @@ export const mistakes = (panel, shown, { load }) => {
       const answer = await fetch("api/mistakes");
       if (!answer.ok) throw new Error((await answer.json()).detail);
       found = await answer.json();
-      const rows = found.worst.map(({ row }) => row).join(",");
-      images = rows ? new Uint8Array(await (await fetch(`api/test-images?rows=${rows}`)).arrayBuffer()) : new Uint8Array();
+      const rows = found.worst.map(({ row }) => row);
+      images = new Uint8Array(784 * rows.length);
+      for (let n = 0; n < rows.length; n += 200) {
+        const answer = await fetch(`api/test-images?rows=${rows.slice(n, n + 200).join(",")}`);
+        images.set(new Uint8Array(await answer.arrayBuffer()), 784 * n);
+      }
+      version = found.version; // the server may have turned to another network meanwhile
       summary.textContent = `${found.mistakes.toLocaleString("en")} of ${found.samples.toLocaleString("en")} wrong: ${percent(found.mistakes / found.samples)}. E per image ${found.error.toFixed(4)}.`;
       if (found.confusion) paintTable();
       filter(null);
@@ -75,5 +87,9 @@ export const mistakes = (panel, shown, { load }) => {
   };
   on("model", fill);
   on("theme", () => found && shown() && paintGallery());
-  return fill;
+  const warn = () => {
+    note.textContent = state.steps.length ? "These are mistakes of the model, without the steps of descent." : "";
+  };
+  on("network model", warn);
+  return () => (warn(), fill());
 };

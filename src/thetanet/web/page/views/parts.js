@@ -18,7 +18,7 @@ export const card = (title, ...children) => h("section", {}, h("h2", {}, title),
 export const captioned = (canvas, text) => h("figure", {}, canvas, h("figcaption", {}, text));
 
 // A picture whose cells can be pointed at, clicked, or reached by the arrow keys. look(column, row, chosen)
-export const pointable = (label, columns, rows, look) => {
+export const pointable = (label, columns, rows, look, from = null) => {
   const canvas = h("canvas", { class: "picture", tabindex: "0", role: "application", "aria-label": label });
   let column = 0, row = 0;
   const at = (event) => {
@@ -32,6 +32,7 @@ export const pointable = (label, columns, rows, look) => {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (!move && event.key !== "Enter") return;
     event.preventDefault();
+    [column, row] = from?.() ?? [column, row];
     column = (column + (move?.[0] ?? 0) + columns()) % columns();
     row = (row + (move?.[1] ?? 0) + rows()) % rows();
     look(column, row, true);
@@ -52,15 +53,20 @@ export const unitGrid = (label, light, telling, shown) => {
       picture.title = `unit ${j}`;
       if (chosen) setUnit(j);
     },
+    () => {
+      const n = units.indexOf(state.unit);
+      return n < 0 ? null : [n % columns, Math.floor(n / columns)];
+    },
   );
   picture.className = "";
   const veil = h("canvas", { "aria-hidden": "true" });
   const which = h("select", {}, h("option", { value: "few" }, "those that matter most here"), h("option", { value: "all" }, "all"));
   const number = h("input", { type: "number", min: "0", value: "0" });
+  const said = h("p", { class: "hidden", role: "status" });
   const root = h(
     "div", {},
     h("div", { class: "row" }, h("label", {}, "Units shown", which), h("label", {}, "Look at unit", number)),
-    h("div", { class: "mosaic" }, picture, veil),
+    h("div", { class: "mosaic" }, picture, veil), said,
   );
 
   const chooseUnits = () => {
@@ -90,7 +96,7 @@ export const unitGrid = (label, light, telling, shown) => {
       if (j === state.unit) {
         context.strokeStyle = css("ink");
         context.lineWidth = 2;
-        context.strokeRect(x - 1, y - 1, 30, 30);
+        context.strokeRect(x + 1, y + 1, 26, 26);
       }
     });
   };
@@ -115,6 +121,7 @@ export const unitGrid = (label, light, telling, shown) => {
   on("unit", () => {
     if (!shown()) return;
     number.value = state.unit;
+    if (state.unitChosen) said.textContent = `unit ${state.unit}`;
     paintVeil();
   });
   return { root, repaint };

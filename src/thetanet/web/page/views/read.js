@@ -16,16 +16,18 @@ export const read = (panel, shown, { load, choose }) => {
   const image = h("img", { alt: "The picture that was read" }), boxes = h("canvas", { "aria-hidden": "true" });
   const page = h("div", { class: "page", hidden: true }, image, boxes);
   const digits = h("ul", { class: "gallery" });
+  const result = h("section", { "aria-label": "What was found", hidden: true }, page, digits);
   panel.append(
     card("Read a picture", h("p", { class: "small" }, "The picture goes to this server only, and is not kept."), drop, message, text),
-    h("section", { "aria-label": "What was found" }, page, digits));
+    result);
 
-  drop.addEventListener("dragover", (event) => (event.preventDefault(), drop.classList.add("over")));
-  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-  drop.addEventListener("drop", (event) => {
+  // Wherever it is dropped: the browser would leave the page for the file.
+  addEventListener("dragover", (event) => (event.preventDefault(), drop.classList.add("over")));
+  addEventListener("dragleave", () => drop.classList.remove("over"));
+  addEventListener("drop", (event) => {
     event.preventDefault();
     drop.classList.remove("over");
-    if (event.dataTransfer.files[0]) send(event.dataTransfer.files[0]);
+    if (shown() && event.dataTransfer.files[0]) send(event.dataTransfer.files[0]);
   });
   document.addEventListener("paste", (event) => {
     if (shown() && event.clipboardData.files[0]) send(event.clipboardData.files[0]);
@@ -34,7 +36,7 @@ export const read = (panel, shown, { load, choose }) => {
   const send = async (file) => {
     text.textContent = "";
     digits.replaceChildren();
-    page.hidden = true;
+    page.hidden = result.hidden = true;
     found = null;
     if (file.size > MOST) {
       message.textContent = `The file has ${(file.size / 1e6).toFixed(1)} MB; at most ${MOST / 1e6} MB are read.`;
@@ -54,7 +56,7 @@ export const read = (panel, shown, { load, choose }) => {
     const old = image.src;
     image.src = URL.createObjectURL(file);
     if (old) URL.revokeObjectURL(old);
-    page.hidden = false;
+    page.hidden = result.hidden = false;
     paint();
   };
 

@@ -6,12 +6,14 @@ import { loadModel, on } from "../state.js";
 import { card } from "./parts.js";
 
 const UNDER_WAY = ["compiling", "running", "paused", "stopping"];
+const PAUSE = 250; // milliseconds between pictures of a training
 const STROKES = ["accent", "positive", "ink", "soft"];
 
 export const train = (panel, shown) => {
   const runs = new Map(); // id -> what the server says of a training, its records among it
   const compared = new Set();
-  let source = null, watched = null, chart = null, units = null;
+  let source = null, watched = null, chart = null, units = null, drawn = "", rowsOf = "";
+  const shownCells = new Map(); // of the table: what changes while a training runs
 
   // --- the form -------------------------------------------------------------------------------------------------
   const number = (name, value, more = {}) => h("input", { type: "number", name, value, min: "1", ...more });
@@ -41,7 +43,8 @@ export const train = (panel, shown) => {
     h("div", { class: "row" }, ...Object.keys(field).map((name) => h("label", {}, labels[name], field[name]))),
     h("div", { class: "row" }, go, pause, stop, keep, first), message);
 
-  const state = h("p", { id: "run-state", "aria-live": "polite" }, "No training yet.");
+  const state = h("p", { id: "run-state" }, "No training yet.");
+  const said = h("p", { class: "hidden", role: "status" }); // its state, when that changes
   const done = h("progress", { max: "1", value: "0", "aria-label": "This training" });
   const plot = h("div", { class: "chart", role: "img", "aria-label": "Learning curves; the table below has the numbers" });
   const scale = h("select", { onchange: () => paint() }, h("option", { value: "error" }, "E per image"), h("option", { value: "wrong" }, "share of errors"));
@@ -51,7 +54,7 @@ export const train = (panel, shown) => {
   panel.append(
     card("Train a network",
       h("p", { class: "small" }, "On the images of this server, a sixth of them held out. The test images are looked at once, at the end."), form),
-    card("Learning curves", state, done,
+    card("Learning curves", state, said, done,
       h("div", { class: "row" }, h("label", {}, "Show", scale), h("label", {}, "against", across)), plot,
       h("p", { class: "small" }, "Full lines: training. Dashed lines: held-out images.")),
     h("div", { class: "columns" }, card("Hidden units, forming", h("div", { class: "mosaic" }, mosaic)), card("Trainings", table)));
@@ -96,17 +99,22 @@ export const train = (panel, shown) => {
 
   // Server-sent events; the browser connects again by itself, and says which epoch it has seen last.
   const watch = (id) => {
-    source?.close();
     watched = id;
     compared.add(id);
-    const run = runs.get(id);
-    source = new EventSource(`api/trainings/${id}/events`);
+    units = null;
+    follow();
+    ask();
+  };
+  const follow = () => {
+    source?.close();
+    const id = watched, run = runs.get(id);
+    if (!run || document.hidden || !UNDER_WAY.includes(run.state)) return;
+    source = new EventSource(`api/trainings/${id}/events?seen=${run.records.length}`);
     source.addEventListener("epoch", (event) => {
       const record = JSON.parse(event.data);
       run.records[record.epoch - 1] = record; // after a reconnection some may come twice
       run.seen = 0;
-      paint();
-      form_();
+      ask();
     });
     source.addEventListener("progress", (event) => {
       run.seen = JSON.parse(event.data).seen;
@@ -115,12 +123,12 @@ export const train = (panel, shown) => {
     source.addEventListener("state", (event) => {
       Object.assign(run, JSON.parse(event.data));
       if (!UNDER_WAY.includes(run.state)) source.close();
-      paint();
+      said.textContent = `training ${run.id}: ${run.state}`;
+      ask();
     });
-    units = null;
-    form_();
-    paint();
   };
+  // A browser has few connections for a server: pages in the background give theirs back.
+  document.addEventListener("visibilitychange", follow);
 
   const list = async () => {
     const answer = await fetch("api/trainings").catch(() => null);
@@ -128,7 +136,7 @@ export const train = (panel, shown) => {
     for (const run of await answer.json()) runs.set(run.id, run);
     const last = [...runs.values()].filter((run) => run.onServer !== false).at(-1);
     if (last && (UNDER_WAY.includes(last.state) || watched === null)) watch(last.id);
-    else paint();
+    else ask();
   };
   // A server that was started anew knows nothing of earlier trainings: their curves stay here, for comparison.
   window.addEventListener("server-restarted", () => {
@@ -143,12 +151,25 @@ export const train = (panel, shown) => {
       compared.add(id);
     });
     watched = null;
-    list().then(paint);
+    list();
   });
 
   // --- painting ---------------------------------------------------------------------------------------------------
-  const form_ = async () => {
-    const id = watched, answer = await fetch(`api/trainings/${id}/units`).catch(() => null);
+  let asked = false;
+  // Epochs may come a hundred a second; painting them four times a second is enough.
+  const ask = () => {
+    if (asked) return;
+    asked = true;
+    setTimeout(() => {
+      asked = false;
+      paint();
+      loadUnits();
+    }, PAUSE);
+  };
+  const loadUnits = async () => {
+    const id = watched;
+    if (!shown() || !runs.get(id)?.records.length || runs.get(id).onServer === false) return;
+    const answer = await fetch(`api/trainings/${id}/units`).catch(() => null);
     if (!answer?.ok || id !== watched) return;
     units = new Int8Array(await answer.arrayBuffer());
     paintUnits();
@@ -167,7 +188,7 @@ export const train = (panel, shown) => {
     keep.disabled = !run?.records.length;
     if (!run) return;
     const last = run.records.at(-1), epochs = run.records.length;
-    done.value = under ? (epochs + (run.seen ?? 0)) / Math.max(1, run.epochs) : 1;
+    done.value = under || run.state !== "done" ? (epochs + (run.seen ?? 0)) / Math.max(1, run.epochs) : 1;
     const parts = [`Training ${run.id}: ${run.state}${run.problem ? ` (${run.problem})` : ""}`];
     if (last) {
       parts.push(`epoch ${last.epoch} of ${run.epochs}`, `E ${last.error?.toFixed(4)}`);
@@ -187,10 +208,10 @@ export const train = (panel, shown) => {
     chosen.forEach((run, n) => {
       get.forEach((f, held) => {
         const at = new Map(run.records.map((r) => [r[across.value], f(r)]));
-        data.push(xs.map((x) => at.get(x))); // undefined: joined over, a gap is null
+        data.push(xs.map((x) => at.get(x) || (at.has(x) ? null : undefined))); // 0 is nowhere on a log axis
         lines.push({
           label: `${run.id < 0 ? "earlier " : ""}${Math.abs(run.id)}${held ? ", held out" : ""}`, spanGaps: true,
-          stroke: css(STROKES[n % STROKES.length]), width: 2, dash: held ? [6, 4] : undefined, points: { show: xs.length < 40, size: 5 },
+          stroke: css(STROKES[n % STROKES.length]), width: 2, dash: held ? [6, 4] : undefined, points: { show: (u) => u.data[0].length < 40, size: 5 },
           value: (_, v) => (v == null ? "–" : scale.value === "error" ? v.toFixed(4) : percent(v)),
         });
       });
@@ -198,10 +219,15 @@ export const train = (panel, shown) => {
     return { data, lines };
   };
 
-  const paintChart = () => {
+  const paintChart = (anew = false) => {
+    const { data, lines } = series(), now = JSON.stringify([scale.value, lines.map((line) => line.label)]);
+    if (chart && now === drawn && !anew) {
+      chart.setData(data);
+      return;
+    }
+    drawn = now;
     chart?.destroy();
     chart = null;
-    const { data, lines } = series();
     if (data.length < 2) return;
     const axis = { stroke: css("soft"), grid: { stroke: css("line"), width: 1 }, ticks: { stroke: css("line") } };
     const format = (_, values) => values.map((v) => (v === null ? "" : scale.value === "error" ? String(+v.toPrecision(3)) : `${+(100 * v).toPrecision(3)}%`));
@@ -212,18 +238,31 @@ export const train = (panel, shown) => {
     }, data, plot);
   };
 
+  const figures = (run) => {
+    const last = run.records.at(-1);
+    return [
+      last ? last.seconds.toFixed(1) : "–", last?.val_accuracy != null ? percent(1 - last.val_accuracy) : "–",
+      run.test_accuracy != null ? percent(1 - run.test_accuracy) : "–",
+    ];
+  };
   const paintTable = () => {
     if (!runs.size) return;
+    const now = JSON.stringify([watched, [...runs.keys()]]);
+    if (now === rowsOf) {
+      for (const [id, cells] of shownCells) figures(runs.get(id)).forEach((text, n) => (cells[n].textContent = text));
+      return;
+    }
+    rowsOf = now;
+    shownCells.clear();
     const rows = [...runs.values()].reverse().map((run) => {
-      const last = run.records.at(-1), box = h("input", {
+      const box = h("input", {
         type: "checkbox", checked: compared.has(run.id), "aria-label": `compare training ${run.id}`,
         onchange: () => (box.checked ? compared.add(run.id) : compared.delete(run.id), paintChart()),
       });
-      const { hidden, descent } = run.settings;
+      const { hidden, descent } = run.settings, cells = figures(run).map((text) => h("td", {}, text));
+      shownCells.set(run.id, cells);
       return h("tr", {}, h("td", {}, box),
-        h("th", { scope: "row" }, run.id < 0 ? `earlier ${-run.id}` : String(run.id)), h("td", {}, `${hidden}, ${descent}`),
-        h("td", {}, last ? last.seconds.toFixed(1) : "–"), h("td", {}, last?.val_accuracy != null ? percent(1 - last.val_accuracy) : "–"),
-        h("td", {}, run.test_accuracy != null ? percent(1 - run.test_accuracy) : "–"),
+        h("th", { scope: "row" }, run.id < 0 ? `earlier ${-run.id}` : String(run.id)), h("td", {}, `${hidden}, ${descent}`), ...cells,
         h("td", {}, run.onServer === false || run.id === watched ? null : h("button", { type: "button", onclick: () => watch(run.id) }, "Watch")));
     });
     const head = ["compare", "no.", "units, method", "seconds", "held out", "test", "look"];
@@ -238,13 +277,13 @@ export const train = (panel, shown) => {
     paintTable();
   };
   addEventListener("resize", () => chart?.setSize({ width: plot.clientWidth, height: 260 }));
-  on("theme", () => (paint(), paintUnits()));
+  on("theme", () => shown() && (paintChart(true), paintUnits()));
   let listed = false;
   return () => {
     if (!shown()) return;
     if (!listed) list();
     listed = true;
     paint();
-    paintUnits();
+    loadUnits();
   };
 };
