@@ -66,6 +66,7 @@ def main(count=200, workers=2):
             "megapixels, mean": round(float(pixels.mean()), 3),
         }
         print(f"\r{level}: right {table[level]['right']:.2%}".ljust(40), flush=True)
+        RESULTS.write_text(json.dumps(table, indent=1) + "\n")
     print("\n| level | digits | right | digits alone | sheets without a mistake | seconds a sheet |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for level, row in table.items():
@@ -73,7 +74,6 @@ def main(count=200, workers=2):
             f"| {level} | {row['digits']:,} | {row['right']:.2%} | {row['right without spaces and lines']:.2%} | "
             f"{row['sheets without a mistake']:.1%} | {row['seconds a sheet, median']:.2f} |"
         )
-    RESULTS.write_text(json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def sheet(digits):
 # ------------------------------------------------------------------ right answers
 
 # Benchmarks measure 200 sheets a level (docs/reading.md); the bars here leave room for the 4 that are read.
-BARS = {"clean": 0.96, "hard": 0.92, "touching": 0.80, "lined": 0.92, "stains": 0.92}
+BARS = {"clean": 0.95, "hard": 0.92, "touching": 0.80, "lined": 0.92, "stains": 0.92}
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -210,7 +210,7 @@ def test_a_photograph_of_12_megapixels_takes_seconds(kind, sheet, net):
         grey = np.tile(sheet.grey, tiles)[:3000, :4000]
     start = time.process_time()
     read_numbers(grey, net)
-    assert time.process_time() - start < 30  # seconds of all cores; about 3 of the clock on a quiet machine
+    assert time.process_time() - start < 12  # seconds of all cores; 3 were measured
 
 
 @pytest.mark.parametrize(
