@@ -24,6 +24,7 @@ from thetanet.engine.dask import DaskEngine, tasks
 from thetanet.engine.dask.collections import is_collection, parts_of_arrays, parts_of_frame
 from thetanet.errors import DataFileError, InputError
 
+_HEAD = 4096  # samples that are looked at here, as of a source on this machine
 _PIECE = 4 << 20  # bytes of arrays that are sent at once
 _MOST_CLASSES = 10_000
 
@@ -86,6 +87,11 @@ class SpreadSamples(Samples):
     def total_weight(self) -> float:
         """Sum of the sample weights."""
         return float(self.local.total_weight)
+
+    @property
+    def together(self) -> int:
+        """Number of samples in a group, which descend together in mini-batches."""
+        return max(1, self.M // len(self.held))
 
     def target_mean(self) -> NDArray[np.float64]:
         """Return the weighted mean of each target: shape (D_O,)."""
@@ -188,11 +194,14 @@ def look(engine: Any, source: Source, progress: Progress | None = None) -> tuple
     """
     divided = engine.hold(_parts, source.parts)
     seen = engine.collect(divided, _look)
-    _divided[source] = divided, [0 if found is None else found.M for found, _ in seen]
+    sizes = [0 if found is None else found.M for found, _ in seen]
+    _divided[source] = divided, sizes
     if progress is not None:
         progress(len(source.parts), len(source.parts))
-    X, y = engine.collect(divided, _head)[0]
-    return merged(source.name, [found for found, _ in seen], [said for _, said in seen]), X, y
+    found = merged(source.name, [found for found, _ in seen], [said for _, said in seen])
+    enough = int(np.searchsorted(np.cumsum(sizes), _HEAD)) + 1
+    heads = [ArrayPart(*head) for head in engine.collect(divided, _head, enough) if head is not None]
+    return (found, *head_of(Source("the first parts", heads)))
 
 
 def _look(engine: Any, group: tasks.Group, number: int) -> tuple[Survey | None, list[bytes]]:
@@ -216,8 +225,8 @@ def _look(engine: Any, group: tasks.Group, number: int) -> tuple[Survey | None, 
     return found, digests
 
 
-def _head(engine: Any, group: tasks.Group, number: int) -> Any:
-    return head_of(Source("the first parts", group.content)) if number == 0 else None
+def _head(engine: Any, group: tasks.Group, number: int, enough: int) -> Any:
+    return head_of(Source("the first parts", group.content)) if number < enough else None
 
 
 def _empty(kind: Kind) -> Survey:

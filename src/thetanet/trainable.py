@@ -198,7 +198,8 @@ class TrainableNetwork(IncrementalNetwork):
         batch = min(int(self.batch), samples.M)
         method, why = self.method_for(samples.X, batch)
         self.method_ = method
-        epochs, alpha = self.number_of_epochs(samples.M, batch), self._penalty(samples)
+        together = samples.M if not hasattr(method, "update") else getattr(samples, "together", samples.M)
+        epochs, alpha = self.number_of_epochs(together, batch), self._penalty(samples)
         preparing = getattr(engine, "preparing", None)
         if preparing is not None and isinstance(samples, StreamedSamples):
             samples = samples.prepared_by(preparing(method, alpha / samples.total_weight))

@@ -32,6 +32,7 @@ Recipe = StrEnum("Recipe", list(RECIPES))  # type: ignore[misc]
 
 @app.command()
 def train(
+    context: typer.Context,
     data: DataOption = None,
     recipe: Annotated[
         Recipe | None, typer.Option(help="Named settings, which the other options change [quick]")
@@ -81,6 +82,9 @@ def train(
     dtype: DtypeOption = None,
     every: Annotated[int | None, typer.Option(help="Steps between checkpoints [about half a minute]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint")] = False,
+    cluster: Annotated[
+        str | None, typer.Option(help="Train on a cluster of Dask: local:N processes, or tcp://host:port")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what was chosen for this data, and why")
     ] = False,
@@ -98,8 +102,9 @@ def train(
     settings = _settings(
         recipe, deform, descent, rate, hidden=hidden, epochs=epochs, batch=batch, alpha=alpha
     )
+    engine = None if cluster is None else _engine(cluster, context)
     net = TrainableNetwork(
-        **settings, random_state=seed, validation_fraction=validation, patience=patience,
+        **settings, engine=engine, random_state=seed, validation_fraction=validation, patience=patience,
         class_weight=class_weight, teacher=None if teacher is None else TrainableNetwork.load(teacher),
     )  # fmt: skip
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every)
@@ -215,6 +220,15 @@ def _tested(net: Any, given: _Given, data: Path | None, test: Path | None, how: 
     if given.dataset.X_test is None:
         return None
     return evaluation(net, given.dataset.X_test, given.dataset.y_test)
+
+
+def _engine(cluster: str, context: typer.Context) -> Any:
+    """Return an engine on a cluster, which is left when the command ends."""
+    from thetanet.engine.dask import connect
+
+    engine = connect(cluster)
+    context.call_on_close(engine.close)
+    return engine
 
 
 def _settings(

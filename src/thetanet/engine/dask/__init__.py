@@ -23,7 +23,7 @@ from thetanet.errors import ClusterError, InputError, MissingExtraError
 from thetanet.theta import Theta
 
 _ARITY = 8  # of the tree of sums
-_CONNECT = 15  # seconds
+_CONNECT = 10  # seconds
 
 
 class DaskEngine:
@@ -126,6 +126,7 @@ class DaskEngine:
         return sums
 
     def _each(self, held: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Any]:
+        held.even_out()
         sent = self.calls.submit(tasks.identity, arguments)
         return [
             self.calls.submit(tasks.compute, function, self.dtype.name, n, held.group(n), sent)
@@ -201,7 +202,7 @@ def connect(cluster: str, groups: int = 16, dtype: Any = "float32", keep: bool =
     library: Any = distributed
     owned: list[Any] = []
     if local:
-        owned.append(library.LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address=None))
+        owned.append(library.LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address=":0"))
     try:
         client = library.Client(owned[0] if owned else cluster, timeout=_CONNECT)
     except (OSError, TimeoutError, ValueError) as problem:

@@ -17,7 +17,8 @@ from thetanet.engine.dask import tasks
 from thetanet.errors import ClusterError
 
 _LOOK = 5.0  # seconds without a result after which we ask whether the cluster is still there
-_ANSWER = 12.0  # seconds that the scheduler has to answer, or to come back
+_ANSWER = 8.0  # seconds that the scheduler has to answer, or to come back
+_NEWS = 2.0  # seconds after which we ask whether workers have come or gone
 _WORKERS = 120.0  # seconds without any worker
 _ATTEMPTS = 5  # of a call: a task is given up by Dask only after several workers died with it
 _LOST = (asyncio.CancelledError, concurrent.futures.CancelledError, KilledWorker, CommClosedError)
@@ -34,13 +35,16 @@ class Calls:
     def __init__(self, client: Any) -> None:
         self.client = client
         self.address = str(client.scheduler.address)
+        self._threads: dict[str, int] = {}
+        self._asked = 0.0
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future:
-        """Send one task, under a name of its own."""
+    def submit(self, function: Callable[..., Any], *arguments: Any, worker: str | None = None) -> Future:
+        """Send one task, under a name of its own; to a certain worker if that is there."""
+        where = {} if worker is None else {"workers": [worker], "allow_other_workers": True}
         name = f"thetanet-{function.__name__}-{uuid4().hex}"
         # Theta is an argument of one task in a pass, however large it is; that is no mistake to warn of.
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "100GB"}):
-            return self.client.submit(function, *arguments, key=name, pure=False)
+            return self.client.submit(function, *arguments, key=name, pure=False, **where)
 
     def results(self, send: Callable[[], Sequence[Future]]) -> list[Any]:
         """Return the results of the tasks that `send` submits; submits them again if they are lost.
@@ -78,7 +82,7 @@ class Calls:
             except TimeoutError:
                 if future.done():
                     continue
-                if self._workers():
+                if self.workers(now=True):
                     alone = time.monotonic()
                 elif time.monotonic() - alone > _WORKERS:
                     raise ClusterError(
@@ -86,13 +90,18 @@ class Calls:
                         f"{self.address}), and go on from the last checkpoint with resume=True (--resume)"
                     ) from None
 
-    def _workers(self) -> int:
-        """Return the number of workers, which the scheduler is asked for."""
-        self._wait_until_connected()
-        try:
-            return len(self.client.sync(self.client.scheduler.ncores, workers=None, callback_timeout=_ANSWER))
-        except (OSError, TimeoutError, *_LOST) as problem:
-            raise self._gone() from problem
+    def workers(self, now: bool = False) -> dict[str, int]:
+        """Return the threads of each worker by its address; the scheduler is asked every few seconds."""
+        if now or time.monotonic() - self._asked > _NEWS:
+            self._wait_until_connected()
+            try:
+                self._threads = self.client.sync(
+                    self.client.scheduler.ncores, workers=None, callback_timeout=_ANSWER
+                )
+            except (OSError, TimeoutError, *_LOST) as problem:
+                raise self._gone() from problem
+            self._asked = time.monotonic()
+        return self._threads
 
     def _wait_until_connected(self) -> None:
         began = time.monotonic()
@@ -120,6 +129,7 @@ class Held:
     ) -> None:
         self.calls, self.makes, self.pieces = calls, makes, pieces
         self._futures: list[Future | None] = [None] * len(pieces)
+        self._divided: set[str] = set()  # the workers over which they are evenly spread
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -134,3 +144,37 @@ class Held:
     def release(self) -> None:
         """Let the workers forget them; what was made of them can still be made again."""
         self._futures = [None] * len(self.pieces)
+
+    def even_out(self) -> None:
+        """Move groups from workers that hold many to those that hold few, if workers have come or gone.
+
+        Dask itself sends work where the data are, and data only where work has queued up for long.
+        """
+        threads = self.calls.workers()
+        groups = [future for future in self._futures if future is not None and future.status == "finished"]
+        if self._divided == set(threads) or len(groups) < len(self._futures):
+            return
+        places = self.calls.client.who_has(groups)
+        held: dict[str, list[int]] = {worker: [] for worker in threads}
+        for n, future in enumerate(groups):
+            where = next((worker for worker in places.get(future.key, ()) if worker in held), None)
+            if where is not None:
+                held[where].append(n)
+        for n, worker in moves(held, threads):
+            self._futures[n] = self.calls.submit(tasks.identity, groups[n], worker=worker)
+        self._divided = set(threads)
+
+
+def moves(held: dict[str, list[int]], threads: dict[str, int]) -> list[tuple[int, str]]:
+    """Return which groups to move where, so that all threads of workers have about as many."""
+    held = {worker: list(groups) for worker, groups in held.items()}
+    moved: list[tuple[int, str]] = []
+    while held:
+        high = max(held, key=lambda worker: len(held[worker]) / threads[worker])
+        low = min(held, key=lambda worker: (len(held[worker]) + 1) / threads[worker])
+        if len(held[high]) / threads[high] <= (len(held[low]) + 1) / threads[low]:
+            break
+        n = held[high].pop()
+        held[low].append(n)
+        moved.append((n, low))
+    return moved
