@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from thetanet.data.spool import SpooledSource, TemporaryFolder, origin_of
 from thetanet.errors import DataFileError
 
 _GZIP = b"\x1f\x8b"
+_AGAIN = "the file is damaged or the download broke off: fetch it again"
 
 
 class IdxPart(NpyPart):
@@ -54,14 +57,11 @@ def idx_source(images: str | os.PathLike[str], labels: str | os.PathLike[str], r
                 file.seek(0)
                 if packed:
                     folder = folder or TemporaryFolder()
-                    to = os.path.join(folder.name, f"{len(arrays)}.idx")
-                    content = inflated(file, name)
-                    with open(to, "wb") as plain:
-                        while piece := content.read(1 << 20):
-                            plain.write(piece)
+                    arrays.append(_unpacked(file, name, os.path.join(folder.name, f"{len(arrays)}.raw")))
+                else:
+                    arrays.append(_array(file, name))
         except OSError as problem:
             raise DataFileError(f"{name}: cannot be read ({problem.strerror}); check the path") from problem
-        arrays.append(_array(to if packed else name, name))
     X, y = arrays
     if len(X.shape) < 2 or X.dtype != "|u1":
         raise DataFileError(f"{images}: holds {len(X.shape)}-dimensional {X.dtype} numbers; images are uint8")
@@ -98,16 +98,31 @@ def idx_folder_source(folder: str | os.PathLike[str], which: str = "train", rows
     return idx_source(images, labels, rows)
 
 
-def _array(path: str, name: str) -> Array:
-    """Find the numbers of a plain IDX file; `name` is for messages."""
-    with open(path, "rb") as file:
-        stamp = stamp_of(file.fileno())
-        dtype, shape = read_header(file, name)
-        begins = file.tell()
-    needed = begins + int(np.prod(shape, dtype=object)) * dtype.itemsize
+def _array(file: io.BufferedReader, name: str) -> Array:
+    """Find the numbers of a plain IDX file."""
+    stamp = stamp_of(file.fileno())
+    dtype, shape = read_header(file, name)
+    begins = file.tell()
+    needed = begins + _size(dtype, shape)
     if needed != stamp[0]:
-        raise DataFileError(
-            f"{name}: its header announces {needed:,} bytes, but there are {stamp[0]:,}; "
-            "the file is damaged or the download broke off: fetch it again"
-        )
-    return Array(path, begins, tuple(shape), dtype.str, stamp)
+        raise DataFileError(f"{name}: its header announces {needed:,} bytes, it has {stamp[0]:,}; {_AGAIN}")
+    return Array(name, begins, tuple(shape), dtype.str, stamp)
+
+
+def _unpacked(file: io.BufferedReader, name: str, to: str) -> Array:
+    """Write the numbers of a compressed IDX file to a file of their own, never more than it announces."""
+    content = inflated(file, name)
+    dtype, shape = read_header(content, name)
+    left = _size(dtype, shape)
+    with open(to, "wb") as plain:
+        while left and (piece := content.read(min(left, 1 << 20))):
+            plain.write(piece)
+            left -= len(piece)
+    if left or content.read(1):
+        how_many = "fewer" if left else "more"
+        raise DataFileError(f"{name}: holds {how_many} numbers than it announces; {_AGAIN}")
+    return Array(to, 0, tuple(shape), dtype.str, stamp_of(to))
+
+
+def _size(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
+    return math.prod(shape) * dtype.itemsize

@@ -178,7 +178,7 @@ class CsrPart:
 
         starts = self.indptr.rows(self.low, self.high + 1).astype(np.int64)
         first, last = int(starts[0]), int(starts[-1])
-        if first < 0 or last > self.data.shape[0] or (np.diff(starts) < 0).any():
+        if first < 0 or last > self.data.shape[0] or (starts[1:] < starts[:-1]).any():
             raise DataFileError(f"{self.where}: {self.indptr.path} does not fit {self.data.path}")
         indices = self.indices.rows(first, last)
         if len(indices) and (indices.min() < 0 or indices.max() >= self.D_I):
