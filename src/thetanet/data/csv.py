@@ -63,13 +63,7 @@ class CsvPart:
     def read(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Read them."""
         text = self.lines.read()
-        rows = text.splitlines(keepends=True) if b'"' in text else None
-        for n, row in enumerate(rows or []):
-            if row.count(b'"') % 2:
-                raise DataFileError(
-                    f"{self.file}: line {self.lines.first + n:,} has a quote without an end; "
-                    "values that go over several lines cannot be read"
-                )
+        _check_quotes(self.lines, text)
         self.skipped.count = 0
         try:
             return self._samples(text)
@@ -103,6 +97,16 @@ class CsvPart:
             raise DataFileError(f"{self.where}: {problem} ({why})") from None
         self.skipped.count = len(wrong)
         return X, y
+
+
+def _check_quotes(lines: Lines, text: bytes) -> None:
+    """Refuse values that go over several lines: a piece might begin within one."""
+    for n, row in enumerate(text.split(b"\n") if b'"' in text else ()):
+        if row.count(b'"') % 2:
+            raise DataFileError(
+                f"{lines.path}: line {lines.first + n:,} has a quote without an end; "
+                "values that go over several lines cannot be read"
+            )
 
 
 def parsed(text: bytes, header: Sequence[str], delimiter: str, columns: Columns | None = None) -> Any:
@@ -210,7 +214,7 @@ def _header(file: str, lines: list[Lines]) -> tuple[tuple[str, ...], str]:
     return names, delimiter
 
 
-def _is_number(text: str) -> bool:
+def _is_number(text: str | bytes) -> bool:
     try:
         float(text)
     except ValueError:
@@ -224,7 +228,9 @@ def _columns(
     """See in the first rows what the columns hold."""
     target = target_of(file, header, target)
     inputs = tuple(name for name in header if name != target)
-    rows = [row + b"\n" for row in lines.read().split(b"\n") if row.strip(b"\r")]
+    text = lines.read()
+    _check_quotes(lines, text)
+    rows = [row + b"\n" for row in text.split(b"\n") if row.strip(b"\r")]
     if not rows:
         raise DataFileError(f"{file}: has no rows")
 
@@ -240,7 +246,8 @@ def _columns(
         except BadRowError as problem:
             raise DataFileError(f"{file}: {problem}") from None
     kinds = dict(zip(table.schema.names, table.schema.types, strict=True))
-    label = label_kind(file, target, kinds[target])
+    # Texts that are not UTF-8 are bytes for Arrow; their rows are bad, and will be named.
+    label = "text" if arrow().types.is_binary(kinds[target]) else label_kind(file, target, kinds[target])
     return Columns(target, inputs, label, _dtype(file, table, inputs, dtype))
 
 
@@ -251,7 +258,7 @@ def _dtype(file: str, table: Any, inputs: tuple[str, ...], dtype: str | None) ->
     for name in inputs:
         column = table[name]
         kind = column.type
-        if pa.types.is_string(kind) and len(column):
+        if (pa.types.is_string(kind) or pa.types.is_binary(kind)) and len(column):
             values = column.to_pylist()
             texts = [value for value in values if not _is_number(value)]
             if 2 * len(texts) > len(values):
