@@ -66,7 +66,7 @@ ONLY = {
         )
     },
     "jax": {"engine/jax.py"},
-    "dask": {"engine/dask/calls.py", "engine/dask/collections.py"},
+    "dask": {f"engine/dask/{name}.py" for name in ("__init__", "calls", "collections")},
     "distributed": {"engine/dask/__init__.py", "engine/dask/calls.py"},
     "onnx": {"export.py"},
     "matplotlib": {

@@ -196,12 +196,15 @@ def connect(cluster: str, groups: int = 16, dtype: Any = "float32", keep: bool =
     if not local and "://" not in cluster:
         raise InputError(f"cluster={cluster!r}: give local:N for N processes here, or tcp://host:port")
     try:
+        import dask
         import distributed
     except ImportError as missing:
         raise MissingExtraError("training on a cluster", "cluster") from missing
     library: Any = distributed
     owned: list[Any] = []
     if local:
+        # A worker that dies twice in a row would be given up for good.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
         owned.append(library.LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address=":0"))
     try:
         client = library.Client(owned[0] if owned else cluster, timeout=_CONNECT)
