@@ -658,6 +658,22 @@ def test_the_command_line_skips_bad_rows_aloud(tmp_path, capsys):
     assert f"d.csv: 1 bad row skipped, the first at line {M + 2}" in capsys.readouterr().err
 
 
+def test_test_data_of_svmlight_has_the_inputs_of_the_training_data(tmp_path, capsys):
+    (tmp_path / "train.svm").write_text("1 0:1 5:2\n0 1:3\n" * 20)  # indices from 0
+    (tmp_path / "test.svm").write_text("1 5:2\n0 1:3\n")  # which is not to be seen here
+    train, test, model = (str(tmp_path / name) for name in ("train.svm", "test.svm", "m"))
+    fit = ["train", "--data", train, "--hidden", "4", "--epochs", "30", "--out", model, "--json"]
+    assert main([*fit, "--test", test, "--validation-data", test]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["D_I"] == 6
+    assert report["test_accuracy"] == 1
+    assert main(["evaluate", model, "--data", test, "--zero-based", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["error"] == report["test_error"]
+    write_npz(tmp_path)
+    with pytest.raises(InputError, match="zero_based=False: has no meaning"):
+        open_source(tmp_path / "d.npz", zero_based=False)
+
+
 def test_figures_in_parts_are_those_of_all_samples_at_once():
     net = ThetaNetClassifier(hidden=4, epochs=2, random_state=0).fit(X, Y)
     whole = evaluation(net, X, Y, worst=5, reject_below=0.6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +30,12 @@ DtypeOption = Annotated[
 ]
 
 
+ZeroOption = Annotated[
+    bool | None,
+    typer.Option("--zero-based/--one-based", help="Where indices of svmlight begin [at 0 where one is 0]"),
+]
+
+
 @dataclass(frozen=True)
 class How:
     """Options of data that is read in parts."""
@@ -38,12 +44,27 @@ class How:
     skip_bad: bool = False
     size: tuple[int, int] | None = None
     dtype: str | None = None
+    zero_based: bool | None = None
 
-    def open(self, path: Path | Sequence[Path]) -> Source:
-        """Open data as a source."""
-        from thetanet.data.open import open_source
+    def open(self, path: Path | Sequence[Path], like: int | None = None) -> Source:
+        """Open data as a source.
 
-        return open_source(path, self.target, skip_bad=self.skip_bad, size=self.size, dtype=self.dtype)
+        With `like`, it is further data, of so many inputs: options that have no meaning for it are left out.
+        """
+        from thetanet.data.open import TAKES, kind_of, open_source
+
+        given = asdict(self)
+        paths = [path] if isinstance(path, Path) else list(path)
+        if like is not None and all(each.exists() for each in paths):
+            takes = TAKES.get(kind_of(paths)[0], ())
+            given = {name: value for name, value in given.items() if name in takes}
+            if "n_features" in takes:
+                given["n_features"] = like  # a few samples need not show the last ones
+        return open_source(paths if len(paths) > 1 else paths[0], **given)
+
+    def as_of(self, source: Source) -> How:
+        """Return the same for further data, whose indices begin where those of this source do."""
+        return replace(self, zero_based=getattr(source.parts[0], "zero_based", self.zero_based))
 
     def needed(self, path: Path | None) -> bool:
         """Tell whether data is to be read in parts."""
@@ -89,13 +110,14 @@ def convert(
     skip_bad: SkipBadOption = False,
     size: SizeOption = None,
     dtype: DtypeOption = None,
+    zero_based: ZeroOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a table, svmlight file, IDX or image folder as .npy files, which are read fastest."""
     from thetanet.convert import convert as write
     from thetanet.progress import counted
 
-    how = How(target, skip_bad, size, dtype)
+    how = How(target, skip_bad, size, dtype, zero_based)
     opened = how.open(source)
     test = how.test_of(source[0]) if len(source) == 1 else None
     with counted(f"converting {opened.name}", "parts") as advance:

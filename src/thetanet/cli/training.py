@@ -17,6 +17,7 @@ from thetanet.cli.converting import (
     SizeOption,
     SkipBadOption,
     TargetOption,
+    ZeroOption,
     measured,
     surveyed,
 )  # fmt: skip
@@ -80,11 +81,15 @@ def train(
     skip_bad: SkipBadOption = False,
     size: SizeOption = None,
     dtype: DtypeOption = None,
+    zero_based: ZeroOption = None,
     every: Annotated[int | None, typer.Option(help="Steps between checkpoints [about half a minute]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint")] = False,
     cluster: Annotated[
         str | None, typer.Option(help="Train on a cluster of Dask: local:N processes, or tcp://host:port")
     ] = None,
+    groups: Annotated[
+        int, typer.Option(min=1, help="Groups of samples on a cluster: as many as its threads, or more")
+    ] = 16,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what was chosen for this data, and why")
     ] = False,
@@ -102,13 +107,13 @@ def train(
     settings = _settings(
         recipe, deform, descent, rate, hidden=hidden, epochs=epochs, batch=batch, alpha=alpha
     )
-    engine = None if cluster is None else _engine(cluster, context)
+    engine = None if cluster is None else _engine(cluster, groups, context)
     net = TrainableNetwork(
         **settings, engine=engine, random_state=seed, validation_fraction=validation, patience=patience,
         class_weight=class_weight, teacher=None if teacher is None else TrainableNetwork.load(teacher),
     )  # fmt: skip
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every)
-    how = How(target, skip_bad, size, dtype)
+    how = How(target, skip_bad, size, dtype, zero_based)
     given = _given(data, how, validation, validation_data)
     dataset, M, D_I = given.dataset, given.M, given.dataset.X.shape[1]
     if not as_json:
@@ -195,7 +200,7 @@ def _given(data: Path | None, how: How, validation: float | None, validation_dat
         source = how.open(data)  # type: ignore[arg-type]
         found = surveyed(source)
         if validation_data is not None:
-            held["X_val"] = how.open(validation_data)
+            held["X_val"] = how.as_of(source).open(validation_data, found.kind.D_I)
         return _Given(Dataset(source.name, *head_of(source)), found.M, (source,), held, True)
     dataset = load_data(data)
     if validation_data is not None:
@@ -210,7 +215,8 @@ def _tested(net: Any, given: _Given, data: Path | None, test: Path | None, how: 
     from thetanet.report import evaluation
 
     if test is not None and how.needed(test):
-        return measured(net, how.open(test))
+        same = how.as_of(given.samples[0]) if given.in_parts else how
+        return measured(net, same.open(test, net.theta_.D_I))
     if test is not None:
         apart = load_data(test)
         return evaluation(net, apart.X, apart.y)
@@ -222,11 +228,11 @@ def _tested(net: Any, given: _Given, data: Path | None, test: Path | None, how: 
     return evaluation(net, given.dataset.X_test, given.dataset.y_test)
 
 
-def _engine(cluster: str, context: typer.Context) -> Any:
+def _engine(cluster: str, groups: int, context: typer.Context) -> Any:
     """Return an engine on a cluster, which is left when the command ends."""
     from thetanet.engine.dask import connect
 
-    engine = connect(cluster)
+    engine = connect(cluster, groups)
     context.call_on_close(engine.close)
     return engine
 

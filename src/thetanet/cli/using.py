@@ -15,6 +15,7 @@ from thetanet.cli.converting import (
     SizeOption,
     SkipBadOption,
     TargetOption,
+    ZeroOption,
     measured,
 )  # fmt: skip
 from thetanet.cli.shared import DataOption, JsonOption, ModelArgument, RejectOption, app, load_network, out
@@ -37,6 +38,7 @@ def evaluate(
     skip_bad: SkipBadOption = False,
     size: SizeOption = None,
     dtype: DtypeOption = None,
+    zero_based: ZeroOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model on test data: accuracy, E, calibration, confusion matrix, worst mistakes."""
@@ -45,12 +47,12 @@ def evaluate(
     from thetanet.robustness import robustness
 
     net = load_network(model)
-    how = How(target, skip_bad, size, dtype)
+    how = How(target, skip_bad, size, dtype, zero_based)
     changed, drawn = {}, []
     if data is not None and how.needed(data):
         if robust or pictures is not None:
             raise InputError(f"--robustness, --pictures: work on samples in memory; {data} is read in parts")
-        source = how.test_of(data) or how.open(data)
+        source = how.test_of(data) or how.open(data, net.theta_.D_I)
         name, found = source.name, measured(net, source, worst=worst, reject_below=reject_below)
     else:
         dataset = load_data(data)

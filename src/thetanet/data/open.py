@@ -20,6 +20,10 @@ _KINDS = {
     ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv",
     ".svm": "svmlight", ".libsvm": "svmlight", ".svmlight": "svmlight",
 }  # fmt: skip
+TAKES = {
+    "parquet": ("target", "dtype", "skip_bad"), "csv": ("target", "dtype", "skip_bad"),
+    "svmlight": ("dtype", "skip_bad", "n_features", "zero_based"), "images": ("size", "skip_bad"),
+}  # fmt: skip
 _TRAIN = ("train", "training")
 _TEST = ("test", "testing")
 _SPLITS = {*_TRAIN, *_TEST, "val", "valid", "validation"}
@@ -34,6 +38,8 @@ def open_source(
     skip_bad: bool = False,
     size: tuple[int, int] | None = None,
     dtype: str | None = None,
+    n_features: int | None = None,
+    zero_based: bool | None = None,
 ) -> Source:
     """Return a source of samples that need not fit into memory, to be trained on by `net.fit(source)`.
 
@@ -56,6 +62,11 @@ def open_source(
         For tables: "uint8", "float32" or "float64", the type of X. If left out, uint8 if all columns are,
         float32 if that holds all values of the columns' types exactly, else float64; float64 for CSV. For
         svmlight: "float32" or "float64".
+    n_features : int, optional
+        For svmlight: D_I. The largest index that occurs if left out.
+    zero_based : bool, optional
+        For svmlight: whether indices begin at 0. If left out, they do where one is 0. Test data, which may
+        lack some indices, needs both as the training data has them.
 
     Raises
     ------
@@ -78,29 +89,32 @@ def open_source(
         if not each.exists():
             raise DataFileError(f"{each}: there is no such file or folder")
     kind, files = kind_of(paths)
-    _check(kind, paths[0], target=target, size=size, dtype=dtype, skip_bad=skip_bad)
-    return _opened(kind, files, target, skip_bad, size, dtype)
+    given: dict[str, Any] = {"target": target, "skip_bad": skip_bad, "size": size, "dtype": dtype}
+    given |= {"n_features": n_features, "zero_based": zero_based}
+    for name, value in given.items():
+        told = value if name == "skip_bad" else value is not None
+        if told and name not in TAKES.get(kind, ()):
+            raise InputError(f"{name}={value!r}: has no meaning for {paths[0]} ({kind}); leave it out")
+    return _opened(kind, files, {name: given[name] for name in TAKES.get(kind, ())})
 
 
-def _opened(
-    kind: str, files: list[Path], target: str | None, skip_bad: bool, size: Any, dtype: str | None
-) -> Source:
+def _opened(kind: str, files: list[Path], how: dict[str, Any]) -> Source:
     if kind == "parquet":
         from thetanet.data.parquet import parquet_source
 
-        return parquet_source(files, target, skip_bad=skip_bad, dtype=dtype)
+        return parquet_source(files, **how)
     if kind == "csv":
         from thetanet.data.csv import csv_source
 
-        return csv_source(files, target, skip_bad=skip_bad, dtype=dtype)
+        return csv_source(files, **how)
     if kind == "svmlight":
         from thetanet.data.svmlight import svmlight_source
 
-        return svmlight_source(files, skip_bad=skip_bad, dtype=dtype)
+        return svmlight_source(files, **how)
     if kind == "images":
         from thetanet.data.images import images_source
 
-        return images_source(_split(files[0], _TRAIN), size, skip_bad=skip_bad)
+        return images_source(_split(files[0], _TRAIN), **how)
     if kind == "idx":
         from thetanet.data.idx_source import idx_folder_source
 
@@ -173,16 +187,6 @@ def _split(folder: Path, names: Sequence[str]) -> Path:
     if inside and set(inside) <= _SPLITS and set(inside) & set(_TRAIN):
         return next((folder / inside[name] for name in names if name in inside), folder)
     return folder
-
-
-def _check(kind: str, path: Path, **given: Any) -> None:
-    takes = {
-        "parquet": {"target", "dtype", "skip_bad"}, "csv": {"target", "dtype", "skip_bad"},
-        "svmlight": {"dtype", "skip_bad"}, "images": {"size", "skip_bad"},
-    }  # fmt: skip
-    for name, value in given.items():
-        if value and name not in takes.get(kind, set()):
-            raise InputError(f"{name}={value!r}: has no meaning for {path} ({kind}); leave it out")
 
 
 def _pair(folder: Path, X: Sequence[str], y: Sequence[str]) -> tuple[Path, Path]:

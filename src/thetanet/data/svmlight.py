@@ -108,6 +108,7 @@ def _content(line: bytes) -> bytes:
 def svmlight_source(
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     n_features: int | None = None,
+    zero_based: bool | None = None,
     *,
     skip_bad: bool = False,
     dtype: str | None = None,
@@ -121,6 +122,8 @@ def svmlight_source(
         The files.
     n_features : int, optional
         D_I; found in the files if left out.
+    zero_based : bool, optional
+        Whether indices begin at 0; where one is 0 if left out. Say it for test data, which may lack some.
     skip_bad : bool
         Leave malformed lines out, and warn of them, instead of raising.
     dtype : str, optional
@@ -150,7 +153,8 @@ def svmlight_source(
             if found is not None:
                 low, high = min(low, found[0]), max(high, found[1])
                 whole = whole and found[2]
-    D_I = high + (low == 0) if n_features is None else n_features
+    zero = low == 0 if zero_based is None else zero_based
+    D_I = high + zero if n_features is None else n_features
     if D_I < 1:
         raise DataFileError(
             f"{', '.join(names)}: no inputs in it; lines are: label index:value index:value ..."
@@ -158,7 +162,7 @@ def svmlight_source(
     label = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     return Source(
         label,
-        [SvmlightPart(each, D_I, low == 0, whole, dtype or "float64", skip_bad) for each in pieces],
+        [SvmlightPart(each, D_I, zero, whole, dtype or "float64", skip_bad) for each in pieces],
     )
 
 
