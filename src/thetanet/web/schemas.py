@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -20,7 +20,7 @@ def _whole(value: object) -> object:
 _Whole = BeforeValidator(_whole)
 
 
-_NO_RATE = [name for name, method in METHODS.items() if "rate" not in method.__dataclass_fields__]
+_NO_RATE: list[Any] = [name for name, method in METHODS.items() if "rate" not in method.__dataclass_fields__]
 
 
 class Settings(BaseModel):
