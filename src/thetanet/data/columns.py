@@ -25,10 +25,10 @@ def arrow(purpose: str = "reading tables") -> Any:
         If it is not installed.
     """
     try:
-        import pyarrow  # type: ignore[import-untyped]
-        import pyarrow.compute  # type: ignore[import-untyped]
-        import pyarrow.csv  # type: ignore[import-untyped]
-        import pyarrow.parquet  # type: ignore[import-untyped]
+        import pyarrow
+        import pyarrow.compute
+        import pyarrow.csv
+        import pyarrow.parquet
     except ImportError as problem:
         raise MissingExtraError(purpose, "table") from problem
     return pyarrow
