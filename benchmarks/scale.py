@@ -46,19 +46,31 @@ def size_of(D_H):
     return 4 * ((D_I + 1) * D_H + (D_H + 1) * D_O)
 
 
-def rate_of_a_core(D_H):
+def fixed_cost():
+    """Return the seconds a byte of Theta that a pass costs before it sees a sample: copies, and a sum."""
+    from thetanet.engine.cpu import CPUEngine
+    from thetanet.theta import Theta
+
+    engine, chunk = CPUEngine(threads=1), samples_of(1)
+    theta = Theta.random(D_I, 800, D_O, dtype=np.float32)
+    total = np.zeros_like(theta.flat)
+
+    def once():
+        total[...] = total + engine.error_and_gradient(theta, chunk)[1].flat
+
+    once()
+    return least(once, 15) / size_of(800)
+
+
+def rate_of_a_core(D_H, fixed):
     from thetanet.engine.cpu import CPUEngine
     from thetanet.theta import Theta
 
     engine, chunk = CPUEngine(threads=1), samples_of(2_000)
     theta = Theta.random(D_I, D_H, D_O, dtype=np.float32)
     engine.error_and_gradient(theta, chunk)
-    return flops(2_000, D_H) / least(lambda: engine.error_and_gradient(theta, chunk), 9)
-
-
-def adding_rate():
-    one, other = np.ones((2, 1 << 21), np.float32)
-    return 8 * (1 << 20) / least(lambda: one + other, 9)
+    seconds = least(lambda: engine.error_and_gradient(theta, chunk), 25)
+    return flops(2_000, D_H) / (seconds - fixed * size_of(D_H))
 
 
 def read_rate():
@@ -93,7 +105,7 @@ def of_the_cluster(engine):
 def predicted(M, D_H, workers, c):
     """Return the seconds of one evaluation of E and its gradient (docs/scale.md)."""
     p = size_of(D_H)
-    computing = math.ceil(GROUPS / workers) * flops(M / GROUPS, D_H) / c["flops"][D_H]
+    computing = math.ceil(GROUPS / workers) * (flops(M / GROUPS, D_H) / c["flops"][D_H] + p * c["fixed"])
     sums = math.ceil(GROUPS / ARITY)
     tasks = c["pass"] + (GROUPS + sums) * c["task"]
     hops = 4 + (workers - 1) + GROUPS * (1 - 1 / workers)  # Theta out, sums home; to other workers; gradients
@@ -112,7 +124,9 @@ def main():
     options = parser.parse_args()
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     widths = sorted({D_H for _, D_H in SIZES})
-    constants = {"flops": {D_H: rate_of_a_core(D_H) for D_H in widths}, "read": read_rate()}
+    fixed = fixed_cost()
+    rates = {D_H: rate_of_a_core(D_H, fixed) for D_H in widths}
+    constants = {"fixed": fixed, "flops": rates, "read": read_rate()}
     rows = []
     for workers in (1, 2):
         with (
@@ -134,7 +148,7 @@ def main():
                 held = spread(engine, samples_of(M))
                 theta = Theta.random(D_I, D_H, D_O, dtype=np.float32)
                 engine.error_and_gradient(theta, held)
-                seen = least(lambda: engine.error_and_gradient(theta, held), 9)  # noqa: B023
+                seen = least(lambda: engine.error_and_gradient(theta, held), 25)  # noqa: B023
                 rows.append([M, D_H, workers, predicted(M, D_H, workers, constants), seen])
                 print(
                     "| {:,} | {} | {} | {:.0f} ms | {:.0f} ms |".format(

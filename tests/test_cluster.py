@@ -255,14 +255,19 @@ def hosts():
         process.wait()
 
 
-def test_without_a_scheduler_there_is_a_clear_error_and_a_way_to_go_on(engine, hosts, tmp_path):
+@pytest.mark.parametrize(
+    "how",
+    [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.soak)],  # stopped, it just says nothing
+    ids=["killed", "silent"],
+)
+def test_without_a_scheduler_there_is_a_clear_error_and_a_way_to_go_on(engine, hosts, tmp_path, how):
     X, y = blobs()
     address, scheduler = hosts
     killed = []
 
     def kill(record):
         if record.epoch == 3:
-            scheduler.kill()
+            scheduler.send_signal(how)
             killed.append(time.monotonic())
 
     with connect(address, groups=GROUPS, dtype="float64") as own:

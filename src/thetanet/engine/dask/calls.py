@@ -17,7 +17,8 @@ from thetanet.engine.dask import tasks
 from thetanet.errors import ClusterError
 
 _LOOK = 5.0  # seconds without a result after which we ask whether the cluster is still there
-_ANSWER = 8.0  # seconds that the scheduler has to answer, or to come back
+_ANSWER = 15.0  # seconds that the scheduler has to answer
+_RETURN = 8.0  # seconds that it has to come back after a connection was closed
 _NEWS = 2.0  # seconds after which we ask whether workers have come or gone
 _WORKERS = 120.0  # seconds without any worker
 _ATTEMPTS = 5  # of a call: a task is given up by Dask only after several workers died with it
@@ -106,7 +107,7 @@ class Calls:
     def _wait_until_connected(self) -> None:
         began = time.monotonic()
         while self.client.status != "running":
-            if self.client.status == "closed" or time.monotonic() - began > _ANSWER:
+            if self.client.status == "closed" or time.monotonic() - began > _RETURN:
                 raise self._gone()
             time.sleep(0.05)
 
