@@ -8,6 +8,7 @@ first piece, and holds for all. A quoted value must end on its line.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +32,6 @@ from thetanet.data.source import Source
 from thetanet.errors import DataFileError
 
 _ARROW = {"boolean": "bool", "integer": "int64", "number": "double", "text": "string"}
-_SHORT = 1 << 16  # bytes; threads would cost more than they save
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -154,9 +154,7 @@ def parsed(text: bytes, header: Sequence[str], delimiter: str, columns: Columns 
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(text),
-            read_options=pa.csv.ReadOptions(
-                use_threads=len(text) > _SHORT, column_names=list(header), block_size=len(text) + 1
-            ),
+            read_options=pa.csv.ReadOptions(column_names=list(header), block_size=len(text) + 1),
             parse_options=pa.csv.ParseOptions(delimiter=delimiter),
             convert_options=pa.csv.ConvertOptions(
                 column_types=kinds,
@@ -174,7 +172,7 @@ def parsed(text: bytes, header: Sequence[str], delimiter: str, columns: Columns 
 
 def _plain(message: str, header: Sequence[str]) -> str:
     """Name the column that Arrow numbers."""
-    text = " ".join(message.removeprefix("CSV parse error: ").split())
+    text = re.sub(r"\bRow #\d+: ", "", " ".join(message.removeprefix("CSV parse error: ").split()))
     number, _, rest = text.removeprefix("In CSV column #").partition(": ")
     if number.isdigit() and int(number) < len(header):
         kind, _, value = rest.removeprefix("CSV conversion error to ").partition(": ")
