@@ -538,6 +538,14 @@ def test_a_folder_of_nothing_and_of_two_kinds_is_told(tmp_path):
         open_source(tmp_path / "d.svm", target="a")
 
 
+def test_a_shape_of_less_than_nothing_is_told(tmp_path):
+    write_npy(tmp_path)
+    content = (tmp_path / "X.npy").read_bytes().replace(b"(400, 12)", b"(400,-12)")
+    (tmp_path / "X.npy").write_bytes(content)
+    with pytest.raises(DataFileError, match="-12"):
+        open_source(tmp_path)
+
+
 # Surveys
 
 

@@ -154,6 +154,8 @@ def npy_array(path: str | os.PathLike[str], offset: int = 0) -> Array:
         raise DataFileError(f"{name}: is no .npy array ({problem}); write it with numpy.save") from problem
     if dtype.kind not in _KINDS or dtype.hasobject:
         raise DataFileError(f"{name}: holds {dtype}; give numbers, or labels as fixed-size texts")
+    if min(shape, default=0) < 0:
+        raise DataFileError(f"{name}: its header announces the shape {shape}; the file is damaged")
     if not shape or (fortran and len(shape) > 1):
         raise DataFileError(f"{name}: is not stored row by row; write numpy.ascontiguousarray(array) instead")
     needed = begins + int(np.prod(shape, dtype=object)) * dtype.itemsize

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,20 +61,30 @@ class SvmlightPart:
         except BadRowError as problem:
             why = str(problem)
         rows = split(text)
-        wrong: set[int] = set()
+        # What is surely bad is found at once; of the others the parser is asked, a dozen times for each.
+        wrong = set(_surely_bad(rows)) if self.skip_bad else set()
+        first = {min(wrong): self._reason(rows[min(wrong)])} if wrong else {}
+        left = [place for place in range(len(rows)) if place not in wrong]
         try:
-            for place, reason in bad_rows(rows, self._samples):
-                line = self.lines.first + place
+            for at, reason in bad_rows([rows[place] for place in left], self._samples):
                 if not self.skip_bad:
-                    raise DataFileError(f"{self.file}: line {line:,}: {reason}")
-                if not wrong:
-                    self.skipped.first, self.skipped.why = f"line {line:,}", reason
-                wrong.add(place)
+                    raise DataFileError(f"{self.file}: line {self.lines.first + left[at]:,}: {reason}")
+                first.setdefault(left[at], reason)
+                wrong.add(left[at])
             X, y = self._samples(b"".join(row for place, row in enumerate(rows) if place not in wrong))
         except BadRowError as problem:
             raise DataFileError(f"{self.where}: {problem} ({why})") from None
+        place = min(first)
         self.skipped.count = len(wrong)
+        self.skipped.first, self.skipped.why = f"line {self.lines.first + place:,}", first[place]
         return X, y
+
+    def _reason(self, row: bytes) -> str:
+        try:
+            self._samples(row)
+        except BadRowError as problem:
+            return str(problem)
+        return "malformed"
 
     def _samples(self, text: bytes) -> tuple[Any, NDArray[Any]]:
         from scipy import sparse
@@ -99,6 +109,20 @@ class SvmlightPart:
                 raise BadRowError("a label that is no whole number")
             y = y.astype(np.int64)
         return X, y
+
+
+def _surely_bad(rows: list[bytes]) -> Iterator[int]:
+    """Yield the lines that hold something else than a number and pairs of numbers."""
+    for place, row in enumerate(rows):
+        label, *pairs = _content(row).split() or [b"0"]
+        try:
+            float(label)
+            for pair in pairs[pairs[:1] != [] and pairs[0].startswith(b"qid:") :]:
+                index, _, value = pair.partition(b":")
+                int(index)
+                float(value)
+        except ValueError:
+            yield place
 
 
 def _content(line: bytes) -> bytes:
