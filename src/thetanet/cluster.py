@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from thetanet.data.arrays import Samples
 from thetanet.data.source import ArrayPart, Kind, Source, digest_of, read_part
 from thetanet.data.streams import StreamedSamples, head_of
-from thetanet.data.survey import Progress, Survey, _add
+from thetanet.data.survey import Progress, Survey, add
 from thetanet.engine.dask import DaskEngine, tasks
 from thetanet.engine.dask.collections import is_collection, parts_of_arrays, parts_of_frame
 from thetanet.errors import DataFileError, InputError
@@ -221,7 +221,7 @@ def _look(engine: Any, group: tasks.Group, number: int) -> tuple[Survey | None, 
             counts = Counter(found.counts)
             counts.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
             found.counts = dict(counts)
-        _add(found, X)
+        add(found, X)
     return found, digests
 
 

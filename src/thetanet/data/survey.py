@@ -159,7 +159,7 @@ def _look(source: Source, progress: Progress | None) -> Survey:
                         f"{source.name}: has over {_MOST_CLASSES:,} different labels; they must be classes, "
                         "not numbers to be predicted"
                     )
-            _add(found, X)
+            add(found, X)
         if progress is not None:
             progress(n + 1, len(source.parts))
     if found is None:
@@ -172,7 +172,7 @@ def _look(source: Source, progress: Progress | None) -> Survey:
     return found
 
 
-def _add(found: Survey, X: Any) -> None:
+def add(found: Survey, X: Any) -> None:
     """Add a part to mean and squares (Chan, Golub & LeVeque 1979) and to the largest values."""
     n, dense = X.shape[0], isinstance(X, np.ndarray)
     if dense:
