@@ -39,8 +39,8 @@ def everything(source):
     return np.concatenate(dense), np.concatenate([y for _, y in pieces])
 
 
-# One to three edits of a file: what, where (as a share of its length, or within the header, where a change does
-# most), how many bytes, and which.
+# One to three edits of a file: what, where (as a share of its length, or within the header, where a change
+# does most), how many bytes, and which.
 PLACES = st.one_of(st.floats(0, 1, exclude_max=True), st.integers(0, 119))
 PUT = st.one_of(
     st.binary(min_size=1, max_size=40), st.sampled_from([bytes([c]) for c in b'\r\n",:;#.e-0 \0\xff'])
