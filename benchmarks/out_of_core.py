@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-BIG = ROOT / "build" / "big"
+BIG, SLOW = ROOT / "build" / "big", ROOT / "build" / "big-tables"
 RESULTS = Path(__file__).parent / "results" / "out_of_core.json"
 GROUP = Path("/sys/fs/cgroup/memory/thetanet-bench")  # control groups, version 1
 LIMIT = 1_500_000_000
@@ -77,7 +77,7 @@ def train(how, M):
         net.fit(X, y)
     else:
         memory.start()
-        path = {"disk": BIG, "group": BIG, "parquet": BIG / "some.parquet", "csv": BIG / "some.csv"}[how]
+        path = {"disk": BIG, "group": BIG, "parquet": SLOW / "some.parquet", "csv": SLOW / "some.csv"}[how]
         net.fit(open_source(path, "label" if path.is_file() else None))
     memory.over = True
     X, y = load_mnist()[2:]
@@ -110,10 +110,11 @@ def slow_formats():
     import pyarrow.parquet
 
     X, y = np.load(BIG / "X.npy", mmap_mode="r")[:SOME], np.load(BIG / "y.npy")[:SOME]
-    if not (BIG / "some.csv").exists():
+    SLOW.mkdir(parents=True, exist_ok=True)
+    if not (SLOW / "some.csv").exists():
         table = pa.table({**{f"p{i}": np.ascontiguousarray(X[:, i]) for i in range(784)}, "label": y})
-        pyarrow.parquet.write_table(table, BIG / "some.parquet", row_group_size=16_384)
-        pyarrow.csv.write_csv(table, BIG / "some.csv")
+        pyarrow.parquet.write_table(table, SLOW / "some.parquet", row_group_size=16_384)
+        pyarrow.csv.write_csv(table, SLOW / "some.csv")
 
 
 def main(millions):

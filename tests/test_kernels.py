@@ -211,3 +211,20 @@ def test_two_minutes_of_training_do_not_grow_in_memory():
         ThetaNetClassifier(hidden=200, epochs=2).fit(X, y)
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     assert peaks[-1] < 1.05 * peaks[len(peaks) // 4]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_fades_away_ends_at_zero_and_the_thread_computes_as_before(dtype):
+    """Inputs that are lit once leave moments that fade by a factor a step: subnormal numbers are slow."""
+    M, steps, tiny = 64, 9000, np.finfo(dtype).tiny
+    X = np.zeros((M, 8), np.uint8)
+    X[:, 0] = np.arange(M)
+    X[0, 1:] = 200
+    samples = Samples(X, np.arange(M) % 3, 3, Scaling.identity(8))
+    rule = Adam()
+    stepper = CPUEngine(dtype, threads=1).stepper(Theta.random(8, 16, 3).astype(dtype), rule, 1)
+    order = np.concatenate([[0], np.arange(steps - 1) % (M - 1) + 1])
+    stepper.run(samples, order, np.array([rule.coefficients(t, 1e-4) for t in range(steps)]))
+    state = np.abs(stepper.state())
+    assert not ((state > 0) & (state < tiny)).any()
+    assert np.array([tiny], dtype)[0] * np.dtype(dtype).type(0.5) > 0  # NumPy still knows subnormal numbers

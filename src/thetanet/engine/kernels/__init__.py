@@ -24,7 +24,7 @@ from numba.extending import get_cython_function_address, register_jitable
 
 from thetanet.engine.kernels import loops, warping, zeros
 from thetanet.engine.kernels.caching import cached, cached_callback
-from thetanet.engine.kernels.instructions import BYTES, VECTORS, shifted
+from thetanet.engine.kernels.instructions import BYTES, VECTORS, flush_subnormals, restore, shifted
 from thetanet.engine.kernels.loops import FEW
 from thetanet.engine.kernels.products import QUICKER_THAN_BLAS
 
@@ -53,7 +53,10 @@ def _cached(fingerprint: str) -> tuple[Any, ...]:
     @cached
     def steps(*arguments):
         fingerprint  # noqa: B018
-        return _steps(*arguments)
+        before = flush_subnormals()
+        found = _steps(*arguments)
+        restore(before)
+        return found
 
     @cached
     def compress(*arguments):

@@ -6,6 +6,7 @@ Vectors are 256 bits wide. All arrays are passed whole, with an offset, so that 
 from __future__ import annotations
 
 import math
+import platform
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+_MACHINE = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
 VECTORS = 12  # registers of sums in `gather`: a block of hidden units is at most 12 vectors wide
 BYTES = 32
 
@@ -291,3 +293,58 @@ def exp_minus(typingctx, a):
         return times(p, builder.bitcast(power, kind))
 
     return a(a), codegen
+
+
+@intrinsic
+def flush_subnormals(typingctx):
+    """Let this thread take numbers below the smallest normal one for 0; return what `restore` needs.
+
+    What a rule remembers of an input that is rarely lit fades to such numbers, and arithmetic with them takes
+    a hundred times as long.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        if _MACHINE == "x86_64":
+            slot = cgutils.alloca_once(builder, ir.IntType(32))
+            _control(builder, "stmxcsr", slot)
+            before = builder.load(slot)
+            builder.store(builder.or_(before, ir.Constant(ir.IntType(32), 0x8040)), slot)  # FTZ, DAZ
+            _control(builder, "ldmxcsr", slot)
+            return builder.zext(before, ir.IntType(64))
+        if _MACHINE == "aarch64":
+            read = ir.FunctionType(ir.IntType(64), [])
+            before = builder.asm(read, "mrs $0, fpcr", "=r", [], True)
+            _set_fpcr(builder, builder.or_(before, ir.Constant(ir.IntType(64), 1 << 24)))  # FZ
+            return before
+        return ir.Constant(ir.IntType(64), 0)
+
+    return types.uint64(), codegen
+
+
+@intrinsic
+def restore(typingctx, before):
+    """Undo `flush_subnormals`: the thread is not ours alone."""
+
+    def codegen(context, builder, signature, arguments):
+        if _MACHINE == "x86_64":
+            slot = cgutils.alloca_once(builder, ir.IntType(32))
+            builder.store(builder.trunc(arguments[0], ir.IntType(32)), slot)
+            _control(builder, "ldmxcsr", slot)
+        elif _MACHINE == "aarch64":
+            _set_fpcr(builder, arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), codegen
+
+
+def _control(builder: Any, what: str, slot: Any) -> None:
+    """Store or load the register that says how vectors compute."""
+    byte = ir.IntType(8).as_pointer()
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.VoidType(), [byte]), f"llvm.x86.sse.{what}"
+    )
+    builder.call(function, [builder.bitcast(slot, byte)])
+
+
+def _set_fpcr(builder: Any, value: Any) -> None:
+    builder.asm(ir.FunctionType(ir.VoidType(), [ir.IntType(64)]), "msr fpcr, $0", "r", [value], True)
