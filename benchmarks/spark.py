@@ -22,7 +22,11 @@ ITERATIONS, REPEATS = 50, 3
 
 def ours(seed, X, y, X_test, y_test):
     net = ThetaNetClassifier(
-        hidden=100, descent=LBFGS(), epochs=ITERATIONS, random_state=seed, engine=CPUEngine(threads=2)
+        hidden=100,
+        descent=LBFGS(memory=40),
+        epochs=ITERATIONS,
+        random_state=seed,
+        engine=CPUEngine(threads=2),
     )
     began = time.perf_counter()
     net.fit(X, y)
