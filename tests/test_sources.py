@@ -704,3 +704,14 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r"thetanet\[table\]"):
         open_source(tmp_path / "d.csv")
+
+
+def test_the_index_of_a_pandas_frame_is_no_input(tmp_path):
+    import pandas as pd
+
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "label": ["x", "y", "x"]}, index=[7, 3, 5])
+    frame.to_parquet(tmp_path / "shuffled.parquet")
+    source = open_source(tmp_path / "shuffled.parquet")
+    assert source.feature_names == ["a"]
+    X, y = next(iter(source))
+    assert (X.ravel().tolist(), y.tolist()) == ([1.0, 2.0, 3.0], ["x", "y", "x"])

@@ -28,6 +28,7 @@ from thetanet.errors import DataFileError, InputError
 
 LARGEST = 256 << 20  # bytes of a row group, decoded; larger ones are written to a temporary folder first
 _BUFFER = 1 << 20
+_INDEX = "__index_level_"  # how the columns are called that pandas writes its index to: no inputs
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,9 @@ def _opened(name: str) -> tuple[tuple[int, int], tuple[list[str], dict[str, Any]
                 counts = [meta.row_group(group).num_rows for group in range(meta.num_row_groups)]
                 if min(counts, default=0) < 0 or sum(counts) != meta.num_rows:
                     raise DataFileError(f"{name}: its row groups do not add up; the file is damaged")
-                return stamp, (schema.names, dict(zip(schema.names, schema.types, strict=True))), counts
+                kinds = dict(zip(schema.names, schema.types, strict=True))
+                names = [name for name in schema.names if not name.startswith(_INDEX)]
+                return stamp, (names, {name: kinds[name] for name in names}), counts
     except DataFileError:
         raise
     except (pa.ArrowException, OSError, MemoryError, ValueError, TypeError, KeyError) as problem:
