@@ -29,6 +29,7 @@ from thetanet.data.columns import (
 from thetanet.data.lines import PIECE, BadRowError, Lines, bad_rows, cut_at_lines, split
 from thetanet.data.skipping import Skipped
 from thetanet.data.source import Source
+from thetanet.data.text import TextPart
 from thetanet.errors import DataFileError
 
 _ARROW = {"boolean": "bool", "integer": "int64", "number": "double", "text": "string"}
@@ -36,7 +37,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
-class CsvPart:
+class CsvPart(TextPart):
     """Some rows of a CSV file."""
 
     lines: Lines
@@ -47,29 +48,12 @@ class CsvPart:
     skipped: Skipped = field(default_factory=Skipped, compare=False)
 
     @property
-    def file(self) -> str:
-        """The file."""
-        return self.lines.path
-
-    @property
-    def where(self) -> str:
-        """Say which file and lines."""
-        return self.lines.where
-
-    @property
     def state(self) -> tuple[Any, ...]:
         """What a note on this part is good for."""
         return self.lines, self.header, self.delimiter, self.columns, self.skip_bad
 
-    def read(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Read them."""
-        text = self.lines.read()
+    def _check(self, text: bytes) -> None:
         _check_quotes(self.lines, text)
-        self.skipped.count = 0
-        try:
-            return self._samples(text)
-        except BadRowError as problem:
-            return self._without_bad(text, str(problem))
 
     def _samples(self, text: bytes) -> tuple[NDArray[Any], NDArray[Any]]:
         if not text.strip(b"\r\n"):
@@ -78,27 +62,6 @@ class CsvPart:
         X, y, bad = samples_of(table, self.columns)
         if bad:
             raise BadRowError(bad[min(bad)])
-        return X, y
-
-    def _without_bad(self, text: bytes, why: str) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Find the bad rows; say which is the first, or leave them out."""
-        rows = split(text)
-        # What is surely bad is found at once; of the others the parser is asked, a dozen times for each.
-        wrong = set(self._surely_bad(rows)) if self.skip_bad else set()
-        first = {min(wrong): self._reason(rows[min(wrong)])} if wrong else {}
-        left = [place for place in range(len(rows)) if place not in wrong]
-        try:
-            for at, reason in bad_rows([rows[place] for place in left], self._samples):
-                if not self.skip_bad:
-                    raise DataFileError(f"{self.file}: line {self.lines.first + left[at]:,}: {reason}")
-                first.setdefault(left[at], reason)
-                wrong.add(left[at])
-            X, y = self._samples(b"".join(row for place, row in enumerate(rows) if place not in wrong))
-        except BadRowError as problem:
-            raise DataFileError(f"{self.where}: {problem} ({why})") from None
-        place = min(first)
-        self.skipped.count = len(wrong)
-        self.skipped.first, self.skipped.why = f"line {self.lines.first + place:,}", first[place]
         return X, y
 
     def _surely_bad(self, rows: list[bytes]) -> Iterator[int]:
@@ -117,13 +80,6 @@ class CsvPart:
                     float(value)
             except ValueError:
                 yield place
-
-    def _reason(self, row: bytes) -> str:
-        try:
-            self._samples(row)
-        except BadRowError as problem:
-            return str(problem)
-        return "malformed"
 
 
 def _check_quotes(lines: Lines, text: bytes) -> None:

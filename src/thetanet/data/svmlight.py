@@ -17,16 +17,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.lines import PIECE, BadRowError, Lines, bad_rows, cut_at_lines, split
+from thetanet.data.lines import PIECE, BadRowError, Lines, cut_at_lines
 from thetanet.data.skipping import Skipped
 from thetanet.data.source import Source
+from thetanet.data.text import TextPart
 from thetanet.errors import DataFileError, InputError
 
 MOST_INPUTS = 10_000_000  # a larger index is taken for damage, unless n_features is given
 
 
 @dataclass(frozen=True)
-class SvmlightPart:
+class SvmlightPart(TextPart):
     """Some lines of an svmlight file."""
 
     lines: Lines
@@ -38,53 +39,9 @@ class SvmlightPart:
     skipped: Skipped = field(default_factory=Skipped, compare=False)
 
     @property
-    def file(self) -> str:
-        """The file."""
-        return self.lines.path
-
-    @property
-    def where(self) -> str:
-        """Say which file and lines."""
-        return self.lines.where
-
-    @property
     def state(self) -> tuple[Any, ...]:
         """What a note on this part is good for."""
         return self.lines, self.D_I, self.zero_based, self.whole, self.dtype, self.skip_bad
-
-    def read(self) -> tuple[Any, NDArray[Any]]:
-        """Read them: X is a CSR matrix."""
-        text = self.lines.read()
-        self.skipped.count = 0
-        try:
-            return self._samples(text)
-        except BadRowError as problem:
-            why = str(problem)
-        rows = split(text)
-        # What is surely bad is found at once; of the others the parser is asked, a dozen times for each.
-        wrong = set(_surely_bad(rows)) if self.skip_bad else set()
-        first = {min(wrong): self._reason(rows[min(wrong)])} if wrong else {}
-        left = [place for place in range(len(rows)) if place not in wrong]
-        try:
-            for at, reason in bad_rows([rows[place] for place in left], self._samples):
-                if not self.skip_bad:
-                    raise DataFileError(f"{self.file}: line {self.lines.first + left[at]:,}: {reason}")
-                first.setdefault(left[at], reason)
-                wrong.add(left[at])
-            X, y = self._samples(b"".join(row for place, row in enumerate(rows) if place not in wrong))
-        except BadRowError as problem:
-            raise DataFileError(f"{self.where}: {problem} ({why})") from None
-        place = min(first)
-        self.skipped.count = len(wrong)
-        self.skipped.first, self.skipped.why = f"line {self.lines.first + place:,}", first[place]
-        return X, y
-
-    def _reason(self, row: bytes) -> str:
-        try:
-            self._samples(row)
-        except BadRowError as problem:
-            return str(problem)
-        return "malformed"
 
     def _samples(self, text: bytes) -> tuple[Any, NDArray[Any]]:
         from scipy import sparse
@@ -110,19 +67,18 @@ class SvmlightPart:
             y = y.astype(np.int64)
         return X, y
 
-
-def _surely_bad(rows: list[bytes]) -> Iterator[int]:
-    """Yield the lines that hold something else than a number and pairs of numbers."""
-    for place, row in enumerate(rows):
-        label, *pairs = _content(row).split() or [b"0"]
-        try:
-            float(label)
-            for pair in pairs[pairs[:1] != [] and pairs[0].startswith(b"qid:") :]:
-                index, _, value = pair.partition(b":")
-                int(index)
-                float(value)
-        except ValueError:
-            yield place
+    def _surely_bad(self, rows: list[bytes]) -> Iterator[int]:
+        """Yield the lines that hold something else than a number and pairs of numbers."""
+        for place, row in enumerate(rows):
+            label, *pairs = _content(row).split() or [b"0"]
+            try:
+                float(label)
+                for pair in pairs[pairs[:1] != [] and pairs[0].startswith(b"qid:") :]:
+                    index, _, value = pair.partition(b":")
+                    int(index)
+                    float(value)
+            except ValueError:
+                yield place
 
 
 def _content(line: bytes) -> bytes:
