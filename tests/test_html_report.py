@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import re
-import shutil
 import time
 from html.parser import HTMLParser
 
@@ -19,6 +18,7 @@ from sklearn.datasets import load_digits, load_iris, make_multilabel_classificat
 from sklearn.metrics import precision_recall_fscore_support
 
 import thetanet.html_report
+from serving import browser
 from thetanet import ThetaNetClassifier, cli
 from thetanet.cli import reporting
 from thetanet.errors import InputError
@@ -452,19 +452,12 @@ def test_what_is_being_done_is_shown_in_a_terminal_if_it_takes_long(monkeypatch)
 
 
 def test_in_a_browser_nothing_is_asked_of_anyone_and_it_fits_a_phone(digits, tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api")
-    browser_path = shutil.which("chromium")
-    if browser_path is None:
-        pytest.skip("needs Chromium")
     net, X, y = digits
     html_report(net, X, y, robust=True).save(tmp_path / "report.html")
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(
-            executable_path=browser_path, args=["--no-sandbox", "--disable-background-networking"]
-        )
+    with browser() as chromium:
         asked, said = [], []
         for width, scheme in ((390, "dark"), (1100, "light")):
-            context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
             tab = context.new_page()
             tab.on("request", lambda request: asked.append(request.url))
             tab.on("console", lambda message: said.append(message.text))
@@ -473,7 +466,6 @@ def test_in_a_browser_nothing_is_asked_of_anyone_and_it_fits_a_phone(digits, tmp
             assert tab.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
             paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (sum(map(int, re.findall(r"\d+", paper))) > 384) == (scheme == "light")
-        browser.close()
     assert {url for url in asked if not url.startswith("data:")} == {(tmp_path / "report.html").as_uri()}
     assert said == []
 

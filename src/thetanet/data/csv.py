@@ -7,7 +7,6 @@ first piece, and holds for all. A quoted value must end on its line.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from thetanet.data.columns import (
 )
 from thetanet.data.lines import PIECE, BadRowError, Lines, bad_rows, cut_at_lines, split
 from thetanet.data.skipping import Skipped
-from thetanet.data.source import Source
+from thetanet.data.source import Paths, Source, named
 from thetanet.data.text import TextPart
 from thetanet.errors import DataFileError
 
@@ -137,7 +136,7 @@ def _plain(message: str, header: Sequence[str]) -> str:
 
 
 def csv_source(
-    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    paths: Paths,
     target: str | None = None,
     *,
     skip_bad: bool = False,
@@ -155,7 +154,7 @@ def csv_source(
     """
     arrow()
     check_dtype(dtype)
-    names = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    names, label = named(paths)
     parts: list[CsvPart] = []
     columns: Columns | None = None
     expected: tuple[str, ...] = ()
@@ -169,7 +168,6 @@ def csv_source(
         parts += [CsvPart(each, header, delimiter, columns, skip_bad) for each in lines[1:]]
     if columns is None:
         raise DataFileError("there are no CSV files; give at least one")
-    label = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     return Source(label, parts, list(columns.inputs))
 
 

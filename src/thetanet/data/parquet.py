@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +21,7 @@ from thetanet.data.columns import (
 )
 from thetanet.data.npy import stamp_of
 from thetanet.data.skipping import Skipped
-from thetanet.data.source import ROWS, Source
+from thetanet.data.source import ROWS, Paths, Source, named
 from thetanet.data.spool import origin_of, spooled
 from thetanet.errors import DataFileError, InputError
 
@@ -103,7 +102,7 @@ def _decoded(file: str, stamp: tuple[int, int], group: int, names: list[str], ro
 
 
 def parquet_source(
-    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    paths: Paths,
     target: str | None = None,
     *,
     skip_bad: bool = False,
@@ -124,7 +123,7 @@ def parquet_source(
     """
     arrow()
     check_dtype(dtype)
-    names = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    names, label = named(paths)
     parts: list[ParquetPart] = []
     columns: Columns | None = None
     kinds: dict[str, Any] = {}
@@ -147,7 +146,6 @@ def parquet_source(
             first += count
     if columns is None or not parts:
         raise InputError(f"{names[0] if names else 'Parquet'}: there are no samples in it")
-    label = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     width = (columns.width or len(columns.inputs)) * np.dtype(columns.dtype).itemsize
     if max(part.count for part in parts) * width > largest:
         pieces = (piece for part in parts for piece in part.batches(max(1, min(ROWS, largest // width))))

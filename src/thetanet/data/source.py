@@ -8,6 +8,7 @@ classes) is built on that: a new format is one class with `read` and a function 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thetanet.errors import DataFileError, InputError
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 ROWS = 4096  # of a part, where the format lets us choose: a chunk of training data is made of many
 
@@ -153,6 +156,13 @@ def array_source(X: Any, y: Any, rows: int = ROWS) -> Source:
         f"{type(X).__name__} of shape {X.shape}",
         [ArrayPart(X[low : low + rows], y[low : low + rows], low) for low in range(0, X.shape[0], rows)],
     )
+
+
+def named(paths: Paths) -> tuple[list[str], str]:
+    """Return the names of one or several files, and what to call them together."""
+    names = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    together = f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else "".join(names)
+    return names, together
 
 
 def is_source(X: Any) -> bool:

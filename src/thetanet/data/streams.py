@@ -152,9 +152,9 @@ class _Stopped(Exception):
     """Nobody wants what is read any more."""
 
 
-def read_ahead(make: Callable[[], Iterator[Any]], ahead: int = _AHEAD) -> Iterator[Any]:
+def read_ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     """Yield what `make()` yields, which runs ahead in a thread of its own; its errors are raised here."""
-    ready: queue.Queue[tuple[str, Any]] = queue.Queue(ahead)
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(_AHEAD)
     over = threading.Event()
 
     def put(what: str, item: Any) -> None:

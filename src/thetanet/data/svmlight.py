@@ -9,8 +9,7 @@ any of the files is 0. Labels become whole numbers if all of them are.
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from thetanet.data.lines import PIECE, BadRowError, Lines, cut_at_lines
 from thetanet.data.skipping import Skipped
-from thetanet.data.source import Source
+from thetanet.data.source import Paths, Source, named
 from thetanet.data.text import TextPart
 from thetanet.errors import DataFileError, InputError
 
@@ -86,7 +85,7 @@ def _content(line: bytes) -> bytes:
 
 
 def svmlight_source(
-    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    paths: Paths,
     n_features: int | None = None,
     zero_based: bool | None = None,
     *,
@@ -118,7 +117,7 @@ def svmlight_source(
     """
     if dtype not in (None, "float32", "float64"):
         raise InputError(f"dtype={dtype!r}: sparse inputs are float64 or float32")
-    names = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    names, label = named(paths)
     pieces = [each for name in names for each in cut_at_lines(name, piece)]
     low, high, whole = 1, 0, True
     limit = MOST_INPUTS if n_features is None else n_features
@@ -139,7 +138,6 @@ def svmlight_source(
         raise DataFileError(
             f"{', '.join(names)}: no inputs in it; lines are: label index:value index:value ..."
         )
-    label = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     return Source(
         label,
         [SvmlightPart(each, D_I, zero, whole, dtype or "float64", skip_bad) for each in pieces],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,7 +13,7 @@ from thetanet.data.skipping import Skipped
 from thetanet.errors import DataFileError
 
 
-class TextPart:
+class TextPart(ABC):
     """Some lines of a text file. A format says how they are parsed, and which of them are surely bad."""
 
     lines: Lines
@@ -39,16 +40,16 @@ class TextPart:
         except BadRowError as problem:
             return self._without_bad(text, str(problem))
 
-    def _check(self, text: bytes) -> None:
+    def _check(self, text: bytes) -> None:  # noqa: B027  a format may have nothing to check
         """Refuse what cannot be cut into lines."""
 
+    @abstractmethod
     def _samples(self, text: bytes) -> tuple[Any, NDArray[Any]]:
         """Parse some lines; raise a BadRowError if one of them is bad."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _surely_bad(self, rows: list[bytes]) -> Iterable[int]:
         """Yield rows that are bad at a glance."""
-        raise NotImplementedError
 
     def _without_bad(self, text: bytes, why: str) -> tuple[Any, NDArray[Any]]:
         """Find the bad rows; say which is the first, or leave them out."""
