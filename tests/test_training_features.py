@@ -1,6 +1,8 @@
 """What users ask of training: weights, soft labels, validation, early stopping, callbacks, warm starts."""
 
 import pickle
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -203,6 +205,18 @@ def test_a_scoring_monitor_sees_every_epoch(iris):
 def test_a_progress_bar_works(iris, capsys):
     net(epochs=3).set_callbacks(ProgressBar()).fit(*iris)
     assert "ThetaNetClassifier" in "".join(capsys.readouterr())
+
+
+def test_older_scikit_learn_without_callbacks_will_do():
+    program = (
+        "import sys; sys.modules['sklearn.callback'] = None\n"
+        "from sklearn.base import clone\n"
+        "from thetanet import ThetaNetClassifier\n"
+        "net = clone(ThetaNetClassifier(hidden=4, epochs=2)).fit([[0.0], [1.0]], [0, 1])\n"
+        "print(net.predict([[1.0]]).shape)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "(1,)\n"), run.stderr
 
 
 def test_callbacks_nest_in_a_search_and_a_pipeline(iris, capsys):

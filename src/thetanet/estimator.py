@@ -9,15 +9,21 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:  # scikit-learn before 1.9
-    CallbackSupportMixin, with_callbacks = object, lambda method: method
-
 from thetanet.descent import is_whole_pass, resolve
 from thetanet.errors import InputError
 from thetanet.fitted import DTYPES, with_remedy
 from thetanet.trainable import TrainableNetwork
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn before 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Takes no callbacks."""
+
+    def with_callbacks(method: Any) -> Any:
+        """Return the method as it is."""
+        return method
 
 
 def _learns_from_batches(net: ThetaNetClassifier) -> bool:
