@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,9 +73,9 @@ def target_of(file: str, names: Sequence[str], target: str | None) -> str:
     DataFileError
         If there is none, or names are not unique.
     """
-    for name in names:
-        if names.count(name) > 1:
-            raise DataFileError(f"{file}: has {names.count(name)} columns named {name!r}; rename all but one")
+    if len(set(names)) < len(names):
+        name = _repeated(names)
+        raise DataFileError(f"{file}: has {names.count(name)} columns named {name!r}; rename all but one")
     if target is not None:
         if target not in names:
             raise DataFileError(f"{file}: has no column {target!r} to be the target; it has {_listed(names)}")
@@ -89,6 +90,40 @@ def target_of(file: str, names: Sequence[str], target: str | None) -> str:
     return found[0]
 
 
+def in_order(file: str, names: Sequence[str], inputs: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the columns of inputs in the order that is asked for: that of the file if `inputs` is None.
+
+    Raises
+    ------
+    DataFileError
+        If the file has other columns of inputs than those.
+    """
+    if inputs is None:
+        return tuple(names)
+    wanted = tuple(inputs)
+    missing, surplus = _apart(wanted, names), _apart(names, wanted)
+    if missing or surplus:
+        lacks = [f"lacks {_listed(missing)}"] if missing else []
+        has = [f"has {_listed(surplus)}, which is not among them"] if surplus else []
+        raise DataFileError(
+            f"{file}: its columns of inputs must be {_listed(wanted)}; it {' and '.join(lacks + has)}"
+        )
+    return wanted
+
+
+def _apart(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    known = set(others)
+    return [name for name in names if name not in known]
+
+
+def check_inputs(inputs: Sequence[str] | None) -> None:
+    """Check the names of inputs that were asked for."""
+    if inputs is not None and (isinstance(inputs, str) or not all(isinstance(each, str) for each in inputs)):
+        raise InputError(f"inputs={inputs!r}: must be the names of columns in a list, or None")
+    if inputs is not None and len(set(inputs)) < len(inputs):
+        raise InputError(f"inputs: names {_repeated(inputs)!r} more than once")
+
+
 def check_same_names(file: str, names: Sequence[str], first: str, expected: Sequence[str]) -> None:
     """Check that a further file of a table has the columns of the first one, in any order.
 
@@ -97,15 +132,15 @@ def check_same_names(file: str, names: Sequence[str], first: str, expected: Sequ
     DataFileError
         If it has not.
     """
+    times = Counter(names)
     for name in expected:
-        if names.count(name) != 1:
+        if times[name] != 1:
             raise DataFileError(
-                f"{file}: has {names.count(name) or 'no'} column {name!r}, which {first} has; "
+                f"{file}: has {times[name] or 'no'} column {name!r}, which {first} has; "
                 f"it has {_listed(names)}"
             )
-    for name in names:
-        if name not in expected:
-            raise DataFileError(f"{file}: has a column {name!r}, which {first} lacks; give files of one kind")
+    for name in _apart(names, expected):
+        raise DataFileError(f"{file}: has a column {name!r}, which {first} lacks; give files of one kind")
 
 
 def label_kind(file: str, name: str, kind: Any) -> str:
@@ -276,6 +311,10 @@ def _missing(array: Any, name: str, bad: dict[int, str]) -> None:
 def _note(wrong: NDArray[Any], values: NDArray[Any], what: str, bad: dict[int, str]) -> None:
     for row in np.flatnonzero(wrong):
         bad.setdefault(int(row), f"{what} {values[row]}")
+
+
+def _repeated(names: Sequence[str]) -> str:
+    return next(name for name, times in Counter(names).items() if times > 1)
 
 
 def _listed(names: Sequence[str]) -> str:

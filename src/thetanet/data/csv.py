@@ -19,7 +19,9 @@ from thetanet.data.columns import (
     Columns,
     arrow,
     check_dtype,
+    check_inputs,
     check_same_names,
+    in_order,
     inputs_dtype,
     label_kind,
     samples_of,
@@ -141,6 +143,7 @@ def csv_source(
     *,
     skip_bad: bool = False,
     dtype: str | None = None,
+    inputs: Sequence[str] | None = None,
     piece: int = PIECE,
 ) -> Source:
     """Return a source of CSV files with the same columns; `open_source` describes the arguments.
@@ -154,6 +157,7 @@ def csv_source(
     """
     arrow()
     check_dtype(dtype)
+    check_inputs(inputs)
     names, label = named(paths)
     parts: list[CsvPart] = []
     columns: Columns | None = None
@@ -162,7 +166,7 @@ def csv_source(
         lines = cut_at_lines(name, piece, head=True)
         header, delimiter = _header(name, lines)
         if columns is None:
-            expected, columns = header, _columns(name, header, delimiter, lines[1], target, dtype)
+            expected, columns = header, _columns(name, header, delimiter, lines[1], target, dtype, inputs)
         else:
             check_same_names(name, header, names[0], expected)
         parts += [CsvPart(each, header, delimiter, columns, skip_bad) for each in lines[1:]]
@@ -204,11 +208,17 @@ def _is_number(text: str | bytes) -> bool:
 
 
 def _columns(
-    file: str, header: tuple[str, ...], delimiter: str, lines: Lines, target: str | None, dtype: str | None
+    file: str,
+    header: tuple[str, ...],
+    delimiter: str,
+    lines: Lines,
+    target: str | None,
+    dtype: str | None,
+    wanted: Sequence[str] | None,
 ) -> Columns:
     """See in the first rows what the columns hold."""
     target = target_of(file, header, target)
-    inputs = tuple(name for name in header if name != target)
+    inputs = in_order(file, [name for name in header if name != target], wanted)
     text = lines.read()
     _check_quotes(lines, text)
     rows = [row + b"\n" for row in text.split(b"\n") if row.strip(b"\r")]

@@ -21,7 +21,7 @@ _KINDS = {
     ".svm": "svmlight", ".libsvm": "svmlight", ".svmlight": "svmlight",
 }  # fmt: skip
 TAKES = {
-    "parquet": ("target", "dtype", "skip_bad"), "csv": ("target", "dtype", "skip_bad"),
+    "parquet": ("target", "dtype", "inputs", "skip_bad"), "csv": ("target", "dtype", "inputs", "skip_bad"),
     "svmlight": ("dtype", "skip_bad", "n_features", "zero_based"), "images": ("size", "skip_bad"),
 }  # fmt: skip
 _TRAIN = ("train", "training")
@@ -38,6 +38,7 @@ def open_source(
     skip_bad: bool = False,
     size: tuple[int, int] | None = None,
     dtype: str | None = None,
+    inputs: Sequence[str] | None = None,
     n_features: int | None = None,
     zero_based: bool | None = None,
 ) -> Source:
@@ -62,6 +63,10 @@ def open_source(
         For tables: "uint8", "float32" or "float64", the type of X. If left out, uint8 if all columns are,
         float32 if that holds all values of the columns' types exactly, else float64; float64 for CSV. For
         svmlight: "float32" or "float64".
+    inputs : list of str, optional
+        For tables: the columns of inputs, in the order in which they are wanted, e.g. the `feature_names` of
+        the source that a network was trained on. A table must have these, in any order, and no others beside
+        the target. One column that holds all inputs has no names, and is not compared.
     n_features : int, optional
         For svmlight: D_I. The largest index that occurs if left out.
     zero_based : bool, optional
@@ -90,7 +95,7 @@ def open_source(
             raise DataFileError(f"{each}: there is no such file or folder")
     kind, files = kind_of(paths)
     given: dict[str, Any] = {"target": target, "skip_bad": skip_bad, "size": size, "dtype": dtype}
-    given |= {"n_features": n_features, "zero_based": zero_based}
+    given |= {"inputs": inputs, "n_features": n_features, "zero_based": zero_based}
     for name, value in given.items():
         told = value if name == "skip_bad" else value is not None
         if told and name not in TAKES.get(kind, ()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,9 @@ from thetanet.data.columns import (
     Columns,
     arrow,
     check_dtype,
+    check_inputs,
     check_same_names,
+    in_order,
     inputs_dtype,
     label_kind,
     samples_of,
@@ -107,6 +109,7 @@ def parquet_source(
     *,
     skip_bad: bool = False,
     dtype: str | None = None,
+    inputs: Sequence[str] | None = None,
     largest: int = LARGEST,
 ) -> Source:
     """Return a source of Parquet files with the same columns; `open_source` describes the arguments.
@@ -123,6 +126,7 @@ def parquet_source(
     """
     arrow()
     check_dtype(dtype)
+    check_inputs(inputs)
     names, label = named(paths)
     parts: list[ParquetPart] = []
     columns: Columns | None = None
@@ -130,7 +134,7 @@ def parquet_source(
     for name in names:
         stamp, found, counts = _opened(name)
         if columns is None:
-            kinds, columns = found[1], _columns(name, stamp, found, counts, target, dtype)
+            kinds, columns = found[1], _columns(name, stamp, found, counts, target, dtype, inputs)
         else:
             check_same_names(name, found[0], names[0], list(kinds))
             for column in columns.names:
@@ -146,14 +150,16 @@ def parquet_source(
             first += count
     if columns is None or not parts:
         raise InputError(f"{names[0] if names else 'Parquet'}: there are no samples in it")
+    feature_names = None if columns.width else list(columns.inputs)
     width = (columns.width or len(columns.inputs)) * np.dtype(columns.dtype).itemsize
     if max(part.count for part in parts) * width > largest:
         pieces = (piece for part in parts for piece in part.batches(max(1, min(ROWS, largest // width))))
         origin = (*origin_of(*names), columns, skip_bad)
         source = spooled(label, pieces, origin)
         object.__setattr__(source, "unpacked", parts)
+        object.__setattr__(source, "feature_names", feature_names)
         return source
-    return Source(label, parts, None if columns.width else list(columns.inputs))
+    return Source(label, parts, feature_names)
 
 
 def _kind(kind: Any) -> str:
@@ -189,6 +195,7 @@ def _columns(
     counts: list[int],
     target: str | None,
     dtype: str | None,
+    wanted: Sequence[str] | None,
 ) -> Columns:
     """See what the columns hold."""
     types = arrow().types
@@ -218,6 +225,7 @@ def _columns(
             inputs_dtype(file, inner, dtype, {}) if listed else "uint8",
             len(head[inputs[0]]),
         )
+    inputs = in_order(file, inputs, wanted)
     return Columns(
         target, inputs, label, inputs_dtype(file, {name: kinds[name] for name in inputs}, dtype, head)
     )
