@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from thetanet import open_source
+from thetanet.data.open import source_of_test
 from thetanet.data.parquet import parquet_source
 from thetanet.errors import DataFileError, InputError
 
@@ -73,3 +75,50 @@ def test_what_is_unpacked_first_keeps_its_names_and_their_order(tmp_path):
     source = parquet_source(path, inputs=["a", "b"], largest=8)
     assert source.feature_names == ["a", "b"]
     assert joined(source)[0].tolist() == [[1, 3], [2, 4]]
+
+
+# Folders of images
+
+
+def write_images(folder, *names):
+    """Write two images into each of these subfolders."""
+    for shade, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for n in range(2):
+            Image.fromarray(np.full((3, 3), 10 * shade + n, np.uint8)).save(folder / name / f"{n}.png")
+
+
+def classes_of(source):
+    return sorted(set(joined(source)[1].tolist()))
+
+
+@pytest.mark.parametrize("beside", [".cache/huggingface", "annotations", ".git", ".hidden/cat"])
+def test_what_lies_beside_train_and_test_is_no_class(tmp_path, beside):
+    write_images(tmp_path, "train/cat", "train/dog", "test/cat", "test/dog")
+    (tmp_path / beside).mkdir(parents=True)
+    (tmp_path / beside / "notes.xml").write_text("<note/>")
+    if beside[0] == ".":
+        Image.new("L", (3, 3)).save(tmp_path / beside / "0.png")
+    assert classes_of(open_source(tmp_path)) == ["cat", "dog"]
+    assert classes_of(source_of_test(tmp_path)) == ["cat", "dog"]
+
+
+def test_a_folder_that_may_be_a_split_or_a_class_is_told(tmp_path):
+    write_images(tmp_path / "a", "train/cat", "train/dog", "test/cat", "extra/cat")
+    with pytest.raises(
+        DataFileError, match=r"images in train/ and in extra/; if train/ is what to train on, g"
+    ):
+        open_source(tmp_path / "a")
+    write_images(tmp_path / "b", "train", "test", "other")
+    with pytest.raises(DataFileError, match="if it is a class, give it another name"):
+        open_source(tmp_path / "b")
+    write_images(tmp_path / "c", "train/cat", "Training/cat")
+    with pytest.raises(DataFileError, match="images in Training/ and in train/; remove one"):
+        open_source(tmp_path / "c")
+    write_images(tmp_path / "d", "train", "bus", "car")
+    assert classes_of(open_source(tmp_path / "d")) == ["bus", "car", "train"]
+
+
+def test_hidden_folders_within_a_class_hold_no_samples(tmp_path):
+    write_images(tmp_path, "cat", "dog", "cat/.ipynb_checkpoints")
+    assert len(joined(open_source(tmp_path))[1]) == 4

@@ -6,9 +6,9 @@ The images come in a random order that is always the same, so that each part hol
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from thetanet.picture import read_picture
 # Of files that are images; others are passed over.
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm"}
 ROWS = 512  # of a part: images are slow to read
+_TRAIN = ("train", "training")
+_TEST = ("test", "testing")
+_SPLITS = {*_TRAIN, *_TEST, "val", "valid", "validation"}
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
     return np.clip(np.rint(means), 0, 255).astype(np.uint8)
 
 
-@cache
+@lru_cache(maxsize=16)  # images come in a few sizes, or in so many that to remember them fills the memory
 def _cover(old: int, new: int) -> NDArray[np.float64]:
     """Return the share that each of `old` pixels has in each of `new` ones: shape (new, old)."""
     edges = np.arange(new + 1) * (old / new)
@@ -119,18 +122,57 @@ def _cover(old: int, new: int) -> NDArray[np.float64]:
 def image_classes(folder: str | os.PathLike[str]) -> dict[str, list[str]]:
     """Return the images under each subfolder, by paths relative to `folder`; empty where there are none."""
     where, found = Path(folder), {}
-    for each in sorted(entry.name for entry in os.scandir(where) if entry.is_dir() and entry.name[0] != "."):
-        files = []
-        for top, folders, names in os.walk(where / each):
-            folders.sort()
-            files += [
-                os.path.relpath(os.path.join(top, name), where)
-                for name in sorted(names)
-                if os.path.splitext(name)[1].lower() in ENDINGS and name[0] != "."
-            ]
+    for each in _subfolders(where):
+        files = [os.path.relpath(path, where) for path in _images_in(where / each)]
         if files:
             found[each] = files
     return found
+
+
+def training_and_test(folder: str | os.PathLike[str]) -> tuple[Path, Path | None]:
+    """Return where the training images are: in train/, if there is such a split, and where the test images.
+
+    Raises
+    ------
+    DataFileError
+        If subfolders may be splits or classes.
+    """
+    where = Path(folder)
+    # Others are nobody's class: what tools leave behind (.cache, .ipynb_checkpoints), or annotations.
+    inside = [name for name in _subfolders(where) if any(_images_in(where / name))]
+    train, test = ([name for name in inside if name.lower() in split] for split in (_TRAIN, _TEST))
+    others = [name for name in inside if name.lower() not in _SPLITS]
+    if not train:
+        return where, None
+    if others:
+        parted = len(inside) > len(others) + 1 or _has_classes(where / train[0])
+        if not parted:  # images of trains, beside those of other things
+            return where, None
+        raise DataFileError(
+            f"{where}: holds images in {train[0]}/ and in {others[0]}/; if {train[0]}/ is what to train on, "
+            f"give {where / train[0]}, and if it is a class, give it another name"
+        )
+    if len(train) > 1 or len(test) > 1:
+        names = train if len(train) > 1 else test
+        raise DataFileError(f"{where}: holds images in {names[0]}/ and in {names[1]}/; remove one of them")
+    return where / train[0], where / test[0] if test else None
+
+
+def _has_classes(folder: Path) -> bool:
+    return any(any(_images_in(folder / name)) for name in _subfolders(folder))
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
+
+
+def _images_in(folder: Path) -> Iterator[str]:
+    """Yield the paths of the images under a folder, in order, but for what is hidden."""
+    for top, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        for name in sorted(names):
+            if os.path.splitext(name)[1].lower() in ENDINGS and name[0] != ".":
+                yield os.path.join(top, name)
 
 
 def images_source(

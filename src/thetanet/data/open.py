@@ -24,9 +24,6 @@ TAKES = {
     "parquet": ("target", "dtype", "inputs", "skip_bad"), "csv": ("target", "dtype", "inputs", "skip_bad"),
     "svmlight": ("dtype", "skip_bad", "n_features", "zero_based"), "images": ("size", "skip_bad"),
 }  # fmt: skip
-_TRAIN = ("train", "training")
-_TEST = ("test", "testing")
-_SPLITS = {*_TRAIN, *_TEST, "val", "valid", "validation"}
 
 Path_ = str | os.PathLike[str]
 
@@ -117,9 +114,9 @@ def _opened(kind: str, files: list[Path], how: dict[str, Any]) -> Source:
 
         return svmlight_source(files, **how)
     if kind == "images":
-        from thetanet.data.images import images_source
+        from thetanet.data.images import images_source, training_and_test
 
-        return images_source(_split(files[0], _TRAIN), **how)
+        return images_source(training_and_test(files[0])[0], **how)
     if kind == "idx":
         from thetanet.data.idx_source import idx_folder_source
 
@@ -177,21 +174,13 @@ def _folder_kind(folder: Path) -> tuple[str, list[Path]]:
         )
     if kinds:
         return kinds.pop(), files
-    from thetanet.data.images import image_classes
+    from thetanet.data.images import image_classes, training_and_test
 
-    if image_classes(_split(folder, _TRAIN)):
+    if image_classes(training_and_test(folder)[0]):
         return "images", [folder]
     raise DataFileError(
         f"{folder}: holds no tables, svmlight, .npy or IDX files, and no images in a subfolder a class"
     )
-
-
-def _split(folder: Path, names: Sequence[str]) -> Path:
-    """Return the subfolder of the training (or test) images, or the folder itself if it has no such split."""
-    inside = {entry.name.lower(): entry.name for entry in os.scandir(folder) if entry.is_dir()}
-    if inside and set(inside) <= _SPLITS and set(inside) & set(_TRAIN):
-        return next((folder / inside[name] for name in names if name in inside), folder)
-    return folder
 
 
 def _pair(folder: Path, X: Sequence[str], y: Sequence[str]) -> tuple[Path, Path]:
@@ -256,8 +245,9 @@ def source_of_test(path: Path_, **how: Any) -> Source | None:
         from thetanet.data.idx_source import idx_folder_source
 
         return idx_folder_source(where, "t10k")
-    if kind == "images" and (folder := _split(where, _TEST)) not in (where, _split(where, _TRAIN)):
-        from thetanet.data.images import images_source
+    if kind == "images":
+        from thetanet.data.images import images_source, training_and_test
 
-        return images_source(folder, how.get("size"), skip_bad=bool(how.get("skip_bad")))
+        if (test := training_and_test(where)[1]) is not None:
+            return images_source(test, how.get("size"), skip_bad=bool(how.get("skip_bad")))
     return None
