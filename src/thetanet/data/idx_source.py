@@ -50,7 +50,7 @@ def idx_source(images: str | os.PathLike[str], labels: str | os.PathLike[str], r
     folder = None
     arrays: list[Array] = []
     for path in (images, labels):
-        name = os.fspath(path)
+        name = os.path.abspath(path)
         try:
             with open(name, "rb") as file:
                 packed = file.read(2) == _GZIP

@@ -222,7 +222,7 @@ def images_source(
         str(folder),
         [
             ImagesPart(
-                os.fspath(folder), tuple(files[low : low + rows]), tuple(stamps[low : low + rows]),
+                os.path.abspath(folder), tuple(files[low : low + rows]), tuple(stamps[low : low + rows]),
                 y[low : low + rows], (int(size[0]), int(size[1])), resize, skip_bad,
             )
             for low in range(0, len(files), rows)

@@ -88,7 +88,7 @@ def cut_at_lines(path: str | os.PathLike[str], piece: int = PIECE, head: bool = 
     DataFileError
         If the file cannot be read, changes meanwhile, or has a line of over 64 MB.
     """
-    name = os.fspath(path)
+    name = os.path.abspath(path)
     cuts: list[Lines] = []
     try:
         with open(name, "rb", buffering=0) as file:

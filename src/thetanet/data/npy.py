@@ -139,7 +139,7 @@ def npy_array(path: str | os.PathLike[str], offset: int = 0) -> Array:
     DataFileError
         If there is none that can be read row by row.
     """
-    name = os.fspath(path)
+    name = os.path.abspath(path)
     try:
         with open(name, "rb") as file:
             stamp = stamp_of(file.fileno())

@@ -103,6 +103,8 @@ def read_part(part: Part, kind: Kind | None = None) -> tuple[Any, NDArray[Any]]:
         If it does not, or is of another kind than the parts before.
     """
     X, y = part.read()
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]  # a column of labels, as scikit-learn takes it
     if X.ndim != 2 or len(y) != X.shape[0] or y.ndim not in (1, 2):
         raise DataFileError(
             f"{part.where}: X has shape {X.shape} and y {y.shape}; X needs one row and y one label for each "
@@ -159,10 +161,13 @@ def array_source(X: Any, y: Any, rows: int = ROWS) -> Source:
 
 
 def named(paths: Paths) -> tuple[list[str], str]:
-    """Return the names of one or several files, and what to call them together."""
-    names = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
-    together = f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else "".join(names)
-    return names, together
+    """Return the absolute names of one or several files, and what to call them together.
+
+    Absolute, as parts are read by workers with another working folder, and notes on them outlast this one.
+    """
+    given = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    together = f"{given[0]} and {len(given) - 1} more" if len(given) > 1 else "".join(given)
+    return [os.path.abspath(name) for name in given], together
 
 
 def is_source(X: Any) -> bool:

@@ -241,9 +241,12 @@ class TemporaryFolder:
 class SpooledSource(Source):
     """A source in a temporary folder, which is removed with it."""
 
-    def hold(self, folder: TemporaryFolder) -> Self:
+    fleeting = False  # whether nothing tells what it was written from, so that it is never met again
+
+    def hold(self, folder: TemporaryFolder, fleeting: bool = False) -> Self:
         """Keep the folder for as long as the source."""
         object.__setattr__(self, "_folder", folder)
+        object.__setattr__(self, "fleeting", fleeting)
         return self
 
 
@@ -284,7 +287,7 @@ def held(name: str, found: Source, folder: TemporaryFolder, origin: tuple[Any, .
         SpooledPart(p.X, p.y, p.low, p.high, origin) if origin and isinstance(p, NpyPart) else p
         for p in found.parts
     ]
-    return SpooledSource(name, parts).hold(folder)
+    return SpooledSource(name, parts).hold(folder, fleeting=not origin)
 
 
 def origin_of(*paths: str | os.PathLike[str]) -> tuple[Any, ...]:

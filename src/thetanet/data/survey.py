@@ -7,8 +7,6 @@ is.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thetanet.data.notes import note, recalled
 from thetanet.data.scaling import KINDS, Scaling, inverse
 from thetanet.data.skipping import skipped_by, warn_of
 from thetanet.data.source import Kind, Source, digest_of, read_part
@@ -111,28 +110,14 @@ def survey(source: Source, progress: Progress | None = None, cache: Path | None 
     Raises
     ------
     DataFileError, InputError
-        If parts do not fit together, or there are fewer than two classes.
+        If parts do not fit together, or there are too many labels to be classes.
     """
-    key = _key(source)
-    path = None if key is None else (cache or _folder()) / f"{key}.json"
-    if path is not None and path.exists():
-        try:
-            found = _from_json(json.loads(path.read_text()))
-            warn_of(found.skipped)
-            return found
-        except (ValueError, KeyError, OSError):
-            pass  # a broken note is made again
-    found = _look(source, progress)
-    found.skipped = skipped_by(source)
+    found = recalled(source, cache, _from_json)
+    if found is None:
+        found = _look(source, progress)
+        found.skipped = skipped_by(source)
+        note(source, cache, _to_json(found))
     warn_of(found.skipped)
-    if path is not None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            passing = path.with_suffix(f".{os.getpid()}.tmp")
-            passing.write_text(json.dumps(_to_json(found)))
-            passing.replace(path)
-        except OSError:
-            pass  # it is only a note
     return found
 
 
@@ -164,10 +149,6 @@ def _look(source: Source, progress: Progress | None) -> Survey:
             progress(n + 1, len(source.parts))
     if found is None:
         raise InputError(f"{source.name}: there are no samples in it")
-    if found.positive is None and len(counts) < 2:
-        raise InputError(
-            f"{source.name}: has only one class ({list(counts)}); a classifier needs samples of at least two"
-        )
     found.counts, found.digest = dict(counts), hashed.hexdigest()
     return found
 
@@ -197,23 +178,6 @@ def add(found: Survey, X: Any) -> None:
     found.M = M
 
 
-def _folder() -> Path:
-    own = os.environ.get("THETANET_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(own) if own else Path(base) / "thetanet" / "surveys"
-
-
-def _key(source: Source) -> str | None:
-    """Return a name for what was found; None if a part does not say what it is read from."""
-    hashed = hashlib.blake2b(b"1", digest_size=16)
-    for part in source.parts:
-        state = getattr(part, "state", None)
-        if state is None:
-            return None
-        hashed.update(repr((type(part).__name__, state)).encode())
-    return hashed.hexdigest()
-
-
 def _to_json(found: Survey) -> dict[str, Any]:
     kind = found.kind
     return {
@@ -231,8 +195,11 @@ def _to_json(found: Survey) -> dict[str, Any]:
 
 def _from_json(said: dict[str, Any]) -> Survey:
     D_I, dtype, sparse, columns = said["kind"]
+    skipped = {
+        file: [int(n), str(first), str(why)] for file, (n, first, why) in dict(said["skipped"]).items()
+    }
     positive, largest, mean, square = (None if a is None else np.array(a) for a in said["arrays"])
     return Survey(
         int(said["M"]), Kind(D_I, np.dtype(dtype), sparse, columns), dict(map(tuple, said["counts"])),
-        positive, largest, mean, square, said["digest"], said["skipped"],  # type: ignore[arg-type]
+        positive, largest, mean, square, said["digest"], skipped,  # type: ignore[arg-type]
     )  # fmt: skip
