@@ -33,6 +33,7 @@ _KEPT = 0.995  # share of the variance of an elastic field that its few numbers 
 _LIMITS = {
     "rotate": 180, "scale": 2, "shear": 2, "shift": 1, "elastic": 1, "smooth": 10, "pen": 1, "anneal": 1,
 }  # fmt: skip
+_STRONGEST = 10  # times these; beyond, places are no numbers any more
 
 
 class Drawn(NamedTuple):
@@ -120,7 +121,7 @@ class Deform:
         seed : int or sequence of int
             The same seed gives the same bits on any number of threads.
         strength : float
-            Factor for all deformations; 0 leaves the images exactly as they are.
+            Factor for all deformations, at most 10; 0 leaves the images exactly as they are.
         threads : int, optional
             None: all cores that this process may use.
 
@@ -129,7 +130,7 @@ class Deform:
         InputError
             If X does not hold images.
         """
-        check_number("strength", strength, least=0)
+        check_number("strength", strength, least=0, most=_STRONGEST)
         X = np.asarray(X)
         h, w = self.shape_of(X)
         key = [int(part) for part in np.atleast_1d(seed)]

@@ -68,6 +68,12 @@ class Labels:
         names = np.arange(L.shape[1]) if classes is None else np.asarray(classes)
         if len(names) != L.shape[1]:
             raise InputError(f"classes has {len(names)} labels, but L has {L.shape[1]} columns")
+        order = np.argsort(names, kind="stable")  # as everywhere, labels are sorted
+        names, L = names[order], L[:, order]
+        if (twice := names[1:][names[1:] == names[:-1]]).size:
+            raise InputError(
+                f"classes has {twice.tolist()[0]!r} twice: give each column of L a label of its own"
+            )
         labels = cls(names, multilabel=not exclusive)
         return labels, L[:, 1:] if labels.binary else L
 
@@ -94,6 +100,10 @@ class Labels:
             if not self.multilabel or y.ndim != 2 or y.shape[1] != self.D_O:
                 kind = f"multi-label with {self.D_O} columns" if self.multilabel else "one label a sample"
                 raise InputError(f"y has shape {y.shape}, but the network was begun with {kind}")
+            if (strange := y[(y != 0) & (y != 1)]).size:
+                raise InputError(
+                    f"y contains {strange[0]}: multi-label y is a matrix of 0 and 1, a column for each label"
+                )
             return np.asarray(y.astype(np.uint8))
         index = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
         if not np.array_equal(self.classes[index], y):
@@ -152,7 +162,13 @@ class Labels:
                         f"class_weight has {label!r}, which is not among the classes {self.classes.tolist()}"
                     )
                 factors[place[0]] = factor
-        return factors[index] if weight is None else weight * factors[index]
+        weights = factors[index] if weight is None else weight * factors[index]
+        if not factors.any() or (seen is None and not weights.any()):
+            raise InputError(
+                f"class_weight={class_weight!r}: leaves no sample any weight; give a class that has samples a "
+                "weight above 0"
+            )
+        return weights
 
     def probabilities(self, A2: NDArray[Any]) -> NDArray[Any]:
         """Return Y / sum(Y) for classes, (1 - Y, Y) for two of them, and Y for multi-label.

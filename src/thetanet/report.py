@@ -55,6 +55,8 @@ class Answers:
                 "was trained on"
             )
         labels, y = net._labels, np.asarray(y)
+        if y.ndim == 2 and y.shape[1] == 1 and not labels.multilabel:  # as training takes it
+            y = y[:, 0]
         targets = labels.targets(y)
         if len(targets) != X.shape[0]:
             raise InputError(f"X has {X.shape[0]} samples, but y has {len(y)}: give one label a sample")

@@ -28,7 +28,9 @@ class Best:
     def look(self, score: float, epoch: int, theta: NDArray[Any]) -> bool:
         """Remember Theta if its score is the highest so far; tell whether to stop."""
         if score > self.score or self.theta is None:
-            self.theta, self.score, self.epoch = theta.copy(), float(score), epoch
+            # A score that is no number is none: any other is higher.
+            score = -np.inf if np.isnan(score) else float(score)
+            self.theta, self.score, self.epoch = theta.copy(), score, epoch
         return epoch - self.epoch >= self.patience
 
     def state(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ _FACTORS = (
     (0.6, 1.6),
     (0.3, 1.6),
 )  # the least and the largest factor for height and width, for scales in "even"
+_MOST = 1e30  # ink: sums of squares of more would overflow
 _SMOOTH = 0.14  # of a field that is zero; any would do
 
 
@@ -51,7 +52,7 @@ def image_views(
     Raises
     ------
     InputError
-        If X does not hold images, or a view is unknown.
+        If X does not hold images, holds NaN, infinity or numbers beyond 1e30, or a view is unknown.
 
     Examples
     --------
@@ -65,6 +66,10 @@ def image_views(
     if unknown or not views:
         raise InputError(f"views={list(views)!r}: give at least one of {', '.join(VIEWS)}")
     X = np.ascontiguousarray(X.reshape(len(X), -1))
+    if X.dtype.kind == "f" and X.size and not (X.min() > -_MOST and X.max() < _MOST):
+        raise InputError(
+            "X holds NaN, infinity, or numbers too large for a moment: images are 0 to 1 or 0 to 255"
+        )
     seen = [VIEWS[view](X, shape) for view in views]
     return seen[0] if len(seen) == 1 else np.concatenate(seen, axis=1)
 

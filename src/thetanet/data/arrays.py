@@ -167,16 +167,21 @@ def hold_out(X: Any, y: Any, weight: Any, fraction: float, seed: int, labels: An
     from sklearn.model_selection import train_test_split
 
     M = X.shape[0]
-    index = None if labels.multilabel else labels.indices(labels.targets(y))
-    counts = np.array([0]) if index is None else np.bincount(index)
-    least = len(labels.classes)
-    can_stratify = counts[counts > 0].min() > 1 and min(fraction * M, (1 - fraction) * M) >= least
+    index = None  # by which to stratify
+    if not labels.multilabel:
+        index = labels.indices(labels.targets(y))
+        counts = np.bincount(index)
+        if counts[counts > 0].min() < 2 or min(fraction * M, (1 - fraction) * M) < len(labels.classes):
+            index = None
     try:
-        fit, held = train_test_split(
-            np.arange(M), test_size=fraction, random_state=seed, stratify=index if can_stratify else None
-        )
+        fit, held = train_test_split(np.arange(M), test_size=fraction, random_state=seed, stratify=index)
     except ValueError as problem:
         raise InputError(f"validation_fraction={fraction} of {M} samples: {problem}") from None
-    y = np.asarray(y) if not hasattr(y, "tocsr") else y
+    y = y.tocsr() if hasattr(y, "tocsr") else np.asarray(y)
     parts = [(X[rows], y[rows], None if weight is None else weight[rows]) for rows in (fit, held)]
+    if any(w is not None and not w.any() for _, _, w in parts):
+        raise InputError(
+            f"validation_fraction={fraction}: one of the parts has no weight, all its sample weights are "
+            "zero; leave out samples of weight 0"
+        )
     return parts[0], parts[1]

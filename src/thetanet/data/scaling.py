@@ -120,6 +120,9 @@ def inverse(scale: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _largest(X: Any, sparse: bool) -> NDArray[np.float64]:
     if sparse:
+        if not X.has_canonical_format:  # else SciPy would sum up duplicates in the user's own matrix
+            X = X.copy()
+            X.sum_duplicates()
         return np.asarray(abs(X).max(axis=0).todense(), dtype=np.float64).ravel()
     low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
     return np.asarray(np.maximum(np.abs(low), np.abs(high)))
