@@ -72,7 +72,7 @@ class Checkpoints:
         Is made if it is missing.
     every : int, optional
         Mini-batch steps (for whole-pass methods: iterations) from one checkpoint to the next. None: about
-        every half minute. There is one at the end of the training in any case.
+        every half minute. A training that takes all of its epochs leaves one at the end.
     keep : int
         How many of the newest to keep.
 
@@ -142,6 +142,20 @@ class Checkpoints:
         if files:
             raise CheckpointError(f"{self.folder}: all checkpoints are damaged; empty it to start afresh")
         return None
+
+    def must_be_empty(self) -> None:
+        """Refuse a folder that holds checkpoints, which are newer than the first of a training that begins.
+
+        Raises
+        ------
+        CheckpointError
+            If there are any.
+        """
+        if self._files():
+            raise CheckpointError(
+                f"{self.folder}: holds the checkpoints of an earlier training: resume=True (--resume) goes "
+                "on from them; to begin afresh empty it, or choose another folder"
+            )
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("checkpoint-*-*.npz"), reverse=True)

@@ -67,7 +67,7 @@ class IncrementalNetwork(FittedNetwork):
         self.engine = engine
         self.verbose = verbose
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None) -> Self:
         """Go once over these samples; `ThetaNetClassifier.partial_fit` describes the arguments."""
         self._check_parameters()
         engine = self._engine()
@@ -102,6 +102,8 @@ class IncrementalNetwork(FittedNetwork):
             if ongoing is not None and self.descent == "auto"
             else self.method_for(X, batch, parts=True)[0]
         )
+        if ongoing is not None and _kind(rule) != _kind(ongoing[6]):
+            state, steps = None, 0  # one rule cannot read what another remembers
         rate = rule.rate / 2
         alpha = 0.0 if self.alpha == "auto" else float(self.alpha)
         decay = alpha / samples.total_weight if samples.total_weight else 0.0
@@ -109,11 +111,11 @@ class IncrementalNetwork(FittedNetwork):
         count = -(-samples.M // batch)
         coefficients = np.array([rule.coefficients(steps + t, rate) for t in range(count)])
         measure = Measure.of(pass_over(stepper, samples, batch, rng, coefficients))
-        theta = stepper.theta()
+        theta, state = stepper.theta(), stepper.state()
         if not np.isfinite(theta.flat).all():
             raise DivergedError(len(self.history_["epoch"]) + 1, measure.error, rule.rate, rule)
-        self._ongoing = theta, stepper.state(), steps + count, scaling, rng, seen, rule
-        self._fold(theta, samples)
+        self._ongoing = theta, state, steps + count, scaling, rng, seen, rule
+        self._fold(theta.like(state[-1]) if getattr(rule, "averaged", False) else theta, samples)
         before = self.history_["samples"][-1] if self.history_["samples"] else 0
         total = measure.weight or 1.0
         record = Record(
@@ -206,8 +208,8 @@ class IncrementalNetwork(FittedNetwork):
                 )
 
     def _seed(self) -> int:
-        if isinstance(self.random_state, int):
-            legacy: Any = np.random.RandomState(self.random_state)
+        if (seed := self._named_seed()) is not None:
+            legacy: Any = np.random.RandomState(seed)
         elif self.random_state is None:
             legacy = np.random  # the global generator, as in scikit-learn, whose import takes a second
         else:
@@ -215,6 +217,11 @@ class IncrementalNetwork(FittedNetwork):
 
             legacy = check_random_state(self.random_state)
         return int(legacy.randint(2**31 - 1))
+
+    def _named_seed(self) -> int | None:
+        """Return the seed that the user has named, which a training that goes on must share."""
+        seed = self.random_state
+        return int(seed) if isinstance(seed, (int, np.integer)) else None
 
     def _remember(self, record: dict[str, Any]) -> None:
         for name, value in record.items():
@@ -225,6 +232,11 @@ class IncrementalNetwork(FittedNetwork):
         wide = np.float64 in (theta.dtype, samples.X.dtype)
         self.theta_ = samples.scaling.fold(theta, np.float64 if wide else np.float32)
         self._scaling_kind = samples.scaling.kind
+
+
+def _kind(rule: Any) -> tuple[type, ...]:
+    """Return the class of a rule, and of the rule that it is put around."""
+    return (type(rule), *(_kind(rule.rule) if hasattr(rule, "rule") else ()))
 
 
 def _ask(teacher: Any, labels: Labels, X: Any) -> Any:

@@ -95,6 +95,7 @@ def train(
     validation: Samples | None = None,
     progress: Progress | None = None,
     keeper: Keeper | None = None,
+    learnt: bool = False,
 ) -> Iterator[Record]:
     """Train `theta` in place and yield one record at the end of each epoch.
 
@@ -121,12 +122,15 @@ def train(
     keeper : Keeper, optional
         Writes checkpoints, and knows where to go on. A training that goes on takes the same steps, to the
         bit, as one that was never stopped.
+    learnt : bool
+        Theta is that of an earlier training, whose data may have been other: E may be high at first.
 
     Raises
     ------
     DivergedError
-        If E is not finite any more, or far above that of a network that always answers the mean target.
-        `theta` is then that of the last epoch before.
+        If E is not finite any more, or far above that of a network that always answers the mean target (and
+        above that of the first epoch, if Theta was learnt before). `theta` is then that of the last epoch
+        before.
     """
     keeper = Keeper() if keeper is None else keeper
     if keeper.snapshot is not None:
@@ -143,6 +147,8 @@ def train(
     for measure, rate, new in descent:
         epoch, seen = epoch + 1, seen + new
         error = measure.error / measure.weight
+        if learnt and (first := keeper.history[0]["error"] if keeper.history else error) < np.inf:
+            too_high = max(too_high, 2 * first)
         if not error <= too_high or not np.isfinite(theta.flat).all():
             descent.close()
             theta.flat[...] = healthy
