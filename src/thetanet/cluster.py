@@ -190,7 +190,7 @@ def look(engine: Any, source: Source, progress: Progress | None = None) -> tuple
     Raises
     ------
     DataFileError, InputError
-        If parts do not fit together, or there are fewer than two classes.
+        If parts do not fit together, or there are too many labels to be classes.
     """
     divided = engine.hold(_parts, source.parts)
     seen = engine.collect(divided, _look)
@@ -241,7 +241,7 @@ def merged(name: str, surveys: Sequence[Survey | None], digests: Sequence[list[b
     Raises
     ------
     DataFileError, InputError
-        If they do not fit together, or there are fewer than two classes.
+        If they do not fit together, or there are too many labels to be classes.
     """
     known = [found for found in surveys if found is not None]
     if not known:
@@ -259,10 +259,10 @@ def merged(name: str, surveys: Sequence[Survey | None], digests: Sequence[list[b
         whole.mean = whole.mean + apart * (found.M / M)
         whole.square = whole.square + found.square + np.square(apart) * (whole.M * found.M / M)
         whole.M = M
-    if whole.positive is None and not 2 <= len(counts) <= _MOST_CLASSES:
+    if len(counts) > _MOST_CLASSES:
         raise InputError(
-            f"{name}: has {len(counts):,} different labels; a classifier needs at least two classes, and at "
-            f"most {_MOST_CLASSES:,}"
+            f"{name}: has over {_MOST_CLASSES:,} different labels; they must be classes, not numbers to be "
+            "predicted"
         )
     hashed = hashlib.blake2b(digest_size=16)
     for group in digests:

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from thetanet.data.source import is_source
 from thetanet.descent import is_whole_pass, resolve
 from thetanet.errors import InputError
 from thetanet.fitted import DTYPES, with_remedy
@@ -169,10 +170,14 @@ class ThetaNetClassifier(
     def _fit_with_callbacks(self, X: Any, y: Any, sample_weight: Any, options: dict[str, Any]) -> Self:
         """Train as scikit-learn's callbacks see it: a task, with a subtask for each epoch."""
         self._check_parameters()
-        M = y.shape[0] if hasattr(y, "shape") else len(y)
-        epochs: int | None = self.number_of_epochs(M, min(int(self.batch), M))
-        if self.epochs == "auto" and (self.validation_fraction or self.patience is not None):
-            epochs = None  # depends on how many samples are held out
+        epochs: int | None = None
+        if not isinstance(self.epochs, str):
+            epochs = int(self.epochs)
+        elif not (is_source(X) or hasattr(X, "__dask_graph__")):  # which tell their size when they are read
+            M = y.shape[0] if hasattr(y, "shape") else len(y)
+            epochs = self.number_of_epochs(M, min(int(self.batch), M))
+            if self.validation_fraction or self.patience is not None:
+                epochs = None  # depends on how many samples are held out
         seen = {
             "X": X,
             "y": y,
@@ -197,7 +202,7 @@ class ThetaNetClassifier(
         return self
 
     @available_if(_learns_from_batches)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None) -> Self:
         """Go once over these samples in mini-batches, from where the last call, or `fit`, ended.
 
         The first call begins a new network and measures the scaling on its samples. The rate is constant,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
+from thetanet.data.source import is_source
 from thetanet.engine import Engine, Measure, default_engine
 from thetanet.errors import InputError
 from thetanet.labels import Labels
@@ -56,7 +57,14 @@ class FittedNetwork:
 
     def _inputs(self, X: Any, y: Any = None, reset: bool = False) -> Any:
         """Return X as an array or CSR matrix, checked; with `reset` its width is remembered."""
-        return X if not reset and y is None and self._plain(X) else self._checked(X, y, reset)
+        if not reset and y is None and self._plain(X):
+            return X
+        if is_source(X):
+            raise InputError(
+                "X: is a source, which is read in parts; iterate over it by `for X, y in source`, or measure "
+                "it by thetanet.report_of_parts.evaluation_of_parts(net, source)"
+            )
+        return self._checked(X, y, reset)
 
     def _plain(self, X: Any) -> bool:
         """Whether scikit-learn's checks, which cost 100 microseconds, would pass X on as it is.

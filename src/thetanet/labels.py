@@ -165,8 +165,8 @@ class Labels:
         weights = factors[index] if weight is None else weight * factors[index]
         if not factors.any() or (seen is None and not weights.any()):
             raise InputError(
-                f"class_weight={class_weight!r}: leaves no sample any weight; give a class that has samples a "
-                "weight above 0"
+                f"class_weight={class_weight!r}: leaves no sample any weight; give a class that has samples "
+                "a weight above 0"
             )
         return weights
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thetanet.data.arrays import Samples, chunk_rows
-from thetanet.data.source import Source, array_source, is_source
+from thetanet.data.source import Source
 from thetanet.data.streams import StreamedSamples, head_of
 from thetanet.data.survey import Progress, Survey, survey
 from thetanet.errors import InputError
@@ -36,44 +36,44 @@ def streamed(
     """
     with _shown(source, verbose) as progress:
         found, *head = look(source, progress)
-    labels = labels_of(found)
+    labels = labels_of(found, source.name)
     factors = None
     if class_weight is not None:
         counts = np.array([found.counts.get(label, 0) for label in labels.classes.tolist()], np.float64)
-        one_each = labels.targets(labels.classes)
+        # Of several labels a sample there are no class weights, as `class_weights` says.
+        one_each = counts if labels.multilabel else labels.targets(labels.classes)
         factors = labels.class_weights(class_weight, one_each, None, counts - 1)
     return labels, _samples(source, found, head, labels, found.scaling(scaling), factors)
 
 
 def validation_of(
-    X: Any,
-    y: Any,
-    labels: Labels,
-    samples: StreamedSamples,
-    verbose: bool = False,
-    look: Look = look_here,
-) -> Samples | None:
-    """Return validation data, arrays or a source of its own, as the engine sees them."""
-    if X is None:
-        return None
-    if not is_source(X):
-        if y is None:
-            raise InputError("X_val without y_val: give both, or a source")
-        X = array_source(np.asarray(X) if not hasattr(X, "tocsr") else X.tocsr(), y)
-    elif y is not None:
-        raise InputError("y_val: a source has its labels itself; leave it out")
-    with _shown(X, verbose) as progress:
-        found, *head = look(X, progress)
+    source: Source, labels: Labels, samples: Samples, verbose: bool = False, look: Look = look_here
+) -> StreamedSamples:
+    """Return validation data that is read in parts, as the engine sees it beside these samples."""
+    with _shown(source, verbose) as progress:
+        found, *head = look(source, progress)
     if found.kind.D_I != samples.D_I:
         raise InputError(f"X_val has {found.kind.D_I} inputs, but X has {samples.D_I}: give the same columns")
-    return _samples(X, found, head, labels, samples.scaling, None)
+    return _samples(source, found, head, labels, samples.scaling, None)
 
 
-def labels_of(found: Survey) -> Labels:
-    """Return the labels that a survey has found."""
+def labels_of(found: Survey, name: str) -> Labels:
+    """Return the labels that a survey of training data of this name has found.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two classes.
+    """
     if found.kind.columns is not None:
         return Labels(np.arange(found.kind.columns), multilabel=True)
-    return Labels(found.labels())
+    classes = found.labels()
+    if len(classes) < 2:
+        raise InputError(
+            f"{name}: has only one class ({classes.tolist()}); a classifier needs samples of at least two "
+            "classes"
+        )
+    return Labels(classes)
 
 
 def _samples(

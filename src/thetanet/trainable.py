@@ -78,57 +78,82 @@ class TrainableNetwork(IncrementalNetwork):
             from thetanet.cluster import as_source
 
             X, y = as_source(X, y), None
+        held = X_val, y_val, sample_weight_val
         if is_source(X):
             if y is not None or sample_weight is not None:
                 raise InputError("y, sample_weight: a source has its labels itself; leave them out")
-            yield from self._descend(*self._source(X, X_val, y_val), None, checkpoint, resume, progress)
+            labels, streamed = self._source(X, X_val)
+            validation = self._validation(*held, labels, streamed)
+            yield from self._descend(labels, streamed, validation, None, checkpoint, resume, progress)
             return
         X = self._inputs(X, y=y, reset=True)
         labels = Labels.of(y)
-        if (X_val is None) != (y_val is None):
-            raise InputError("X_val and y_val: give both or neither")
         weight = as_weights(sample_weight, X.shape[0])
         fraction = self.validation_fraction or (0.1 if self.patience is not None else 0)
-        if X_val is not None:
-            X_val = self._inputs(X_val)
-            held_out = X_val, y_val, as_weights(sample_weight_val, X_val.shape[0], "sample_weight_val")
-        elif fraction:
+        held_out: Any = None
+        if X_val is None and y_val is None and fraction:
             (X, y, weight), held_out = hold_out(X, y, weight, fraction, self._seed(), labels)
-        else:
-            held_out = None
         targets = labels.targets(y)
         weight = labels.class_weights(self.class_weight, targets, weight)
         samples = self._samples(X, targets, labels, Scaling.of(X, self.scaling, weight), weight)
-        validation = None
         if held_out is not None:
-            validation = Samples(
-                held_out[0], labels.targets(held_out[1]), labels.D_O, samples.scaling, held_out[2]
-            )
+            X_val, y_val, weight = held_out
+            validation = Samples(X_val, labels.targets(y_val), labels.D_O, samples.scaling, weight)
+        else:
+            validation = self._validation(*held, labels, samples)
+            held_out = None if validation is None else (validation.X, y_val)
         yield from self._descend(labels, samples, validation, held_out, checkpoint, resume, progress)
 
-    def _source(
-        self, source: Source, X_val: Any, y_val: Any
-    ) -> tuple[Labels, StreamedSamples, Samples | None]:
-        """Look through a source, and return what training needs to know of it."""
-        from thetanet.out_of_core import look_here, streamed, validation_of
+    def _validation(self, X: Any, y: Any, weight: Any, labels: Labels, samples: Samples) -> Samples | None:
+        """Return validation data, arrays or a source, as the engine sees it."""
+        if hasattr(X, "__dask_graph__"):
+            from thetanet.cluster import as_source
 
-        look = look_here
+            X, y = as_source(X, y), None
+        if is_source(X):
+            for name, given in (("y_val", y), ("sample_weight_val", weight)):
+                if given is not None:
+                    has = "has its labels itself" if name == "y_val" else "has no weights"
+                    raise InputError(f"{name}: a source {has}; leave it out")
+            if self.scoring is not None:
+                raise InputError("scoring: works on samples in memory; X_val is a source, read in parts")
+            from thetanet.out_of_core import validation_of
+
+            return validation_of(X, labels, samples, self.verbose, self._look())
+        if (X is None) != (y is None):
+            raise InputError("X_val and y_val: give both or neither")
+        if X is None:
+            return None
+        X = self._inputs(X)
+        weight = as_weights(weight, X.shape[0], "sample_weight_val")
+        return Samples(X, labels.targets(y), labels.D_O, samples.scaling, weight)
+
+    def _look(self) -> Any:
+        """Return what looks through a source: here, or on a cluster."""
         if hasattr(self._engine(), "hold"):
             from thetanet import cluster
 
-            look = partial(cluster.look, self._engine())
+            return partial(cluster.look, self._engine())
+        from thetanet.out_of_core import look_here
+
+        return look_here
+
+    def _source(self, source: Source, X_val: Any) -> tuple[Labels, StreamedSamples]:
+        """Look through a source, and return what training needs to know of it."""
+        from thetanet.out_of_core import streamed
+
         for name in ("deform", "teacher", "scoring"):
             if getattr(self, name) is not None:
                 raise InputError(f"{name}: works on samples in memory; a source is read in parts")
         if X_val is None and (self.validation_fraction or self.patience is not None):
             raise InputError("validation_fraction, patience: give X_val, a source or arrays (with y_val)")
-        labels, samples = streamed(source, self.scaling, self.class_weight, self.verbose, look)
+        labels, samples = streamed(source, self.scaling, self.class_weight, self.verbose, self._look())
         self.n_features_in_ = samples.D_I
         if hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         if source.feature_names is not None:
             self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
-        return labels, samples, validation_of(X_val, y_val, labels, samples, self.verbose, look)
+        return labels, samples
 
     def fit_targets(
         self,

@@ -203,7 +203,9 @@ def _given(data: Path | None, how: How, validation: float | None, validation_dat
             held["X_val"] = how.as_of(source).open(validation_data, found.kind.D_I)
         return _Given(Dataset(source.name, *head_of(source)), found.M, (source,), held, True)
     dataset = load_data(data)
-    if validation_data is not None:
+    if how.needed(validation_data):
+        held["X_val"] = how.open(validation_data, dataset.X.shape[1])  # type: ignore[arg-type]
+    elif validation_data is not None:
         apart = load_data(validation_data)
         held = {"X_val": apart.X, "y_val": apart.y}
     return _Given(dataset, dataset.X.shape[0], (dataset.X, dataset.y), held, False)
