@@ -276,3 +276,37 @@ def test_predict_uses_the_model_in_the_package(folder, capsys):
     code, out, _ = run(capsys, "predict", folder / "seven.png", "--reject-below", 1, "--json")
     assert json.loads(out)[0]["label"] is None
     assert "no answer" in run(capsys, "predict", folder / "seven.png", "--reject-below", 1)[1]
+
+
+def test_names_and_labels_are_no_markup(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    X, y = rng.random((60, 3)), np.array(["[b]", "[/b]", ":smile:"])[rng.integers(0, 3, 60)]
+    data, model = tmp_path / "a[old].npz", tmp_path / "run[final].model"
+    np.savez(data, X=X, y=y)
+    code, out, _ = run(capsys, "train", "--data", data, "--epochs", 2, "--out", model)
+    assert code == 0
+    assert f"model: {model}" in out
+    assert "a[old].npz: 60 samples" in out
+    code, out, _ = run(capsys, "evaluate", model, "--data", data)
+    assert code == 0
+    for label in ("[b]", "[/b]", ":smile:"):
+        assert f"{label} " in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--out", "."), "--out .: is a folder; name a file in it"),
+        (("--test", "nowhere.npz"), "--test nowhere.npz: there is no such file or folder"),
+        (("--seed", -1), "Invalid value for '--seed'"),
+    ],
+)
+def test_what_cannot_end_well_is_said_before_the_training(folder, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(folder)
+    code, out, err = run(
+        capsys, "train", "--data", "digits.npz", "--epochs", 1, "--out", "odd.model", *arguments
+    )
+    assert code == 2
+    assert message in err
+    assert "epoch" not in out
+    assert not (folder / "odd.model").exists()

@@ -128,16 +128,17 @@ def evaluation(
         pairs = np.searchsorted(net.classes_, y) * len(labels) + np.searchsorted(net.classes_, predicted)
         confusion = np.bincount(pairs, minlength=len(labels) ** 2).reshape(-1, len(labels)).tolist()
         rows = np.flatnonzero(wrong)
+        true, said = y.tolist(), predicted.tolist()
         shares = answers.probability[rows]
         for place in np.argsort(-shares.max(axis=1, initial=0), kind="stable")[:worst]:
             row = int(rows[place])
             mistakes.append(
                 {
                     "row": row,
-                    "true": y[row].item(),
-                    "predicted": predicted[row].item(),
+                    "true": true[row],
+                    "predicted": said[row],
                     "probability": float(shares[place].max()),
-                    "probability_of_true": float(shares[place][labels.index(y[row].item())]),
+                    "probability_of_true": float(shares[place][labels.index(true[row])]),
                 }
             )
     return Evaluation(

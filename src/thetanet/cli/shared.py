@@ -38,7 +38,8 @@ RejectOption = Annotated[
     float, typer.Option("--reject-below", min=0, max=1, help="Give no answer that is less sure than this")
 ]
 
-out = Console(highlight=False, soft_wrap=True)
+# Names of files and labels are no markup, whatever they hold.
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -54,7 +54,7 @@ def train(
     teacher: Annotated[
         Path | None, typer.Option(help="A model whose outputs to learn instead of the labels")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same network")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same network")] = 0,
     to: Annotated[Path, typer.Option("--out", help="Where to write the model")] = Path("model.safetensors"),
     float16: Annotated[
         bool, typer.Option("--float16", help="Write a file half as large, rounded to 16 bits")
@@ -102,6 +102,10 @@ def train(
 
     if not to.absolute().parent.is_dir():
         raise InputError(f"--out {to}: the folder does not exist; make it first")
+    if to.is_dir():
+        raise InputError(f"--out {to}: is a folder; name a file in it")
+    if test is not None and not test.exists():
+        raise InputError(f"--test {test}: there is no such file or folder; check the path")
     if checkpoint is None and (resume or every is not None):
         raise InputError("--resume and --every need --checkpoint FOLDER")
     settings = _settings(
@@ -135,6 +139,8 @@ def train(
                 display.epoch(record)
         except KeyboardInterrupt:  # the network keeps what it has learnt
             stopped = True
+            if not hasattr(net, "theta_"):  # not even the first step was taken
+                raise
         except DivergedError as problem:
             net.save(to)
             raise InputError(f"{problem}, which was written to {to}") from None

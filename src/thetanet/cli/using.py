@@ -162,7 +162,7 @@ def predict(
 @app.command()
 def check(
     cases: Annotated[int, typer.Option(help="Random problems", min=1)] = 20,
-    seed: Annotated[int, typer.Option(help="Of the random problems")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random problems")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Compare the numeric with the analytic gradient, of the mathematics and of the engine."""
