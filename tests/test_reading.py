@@ -213,6 +213,32 @@ def test_a_photograph_of_12_megapixels_takes_seconds(kind, sheet, net):
     assert time.process_time() - start < 12  # seconds of all cores; 3 were measured
 
 
+@pytest.mark.parametrize("width", [30_000, 100_000])
+def test_a_long_strip_with_slanting_ink_takes_no_more_than_a_photograph(width, net, monkeypatch):
+    """Turned, so that its lines are level, the whole strip would fill gigabytes."""
+    from thetanet import reading
+
+    grey = np.full((60, width), 255, np.uint8)
+    for column in range(10, 130):
+        for top in (5, 19, 33):
+            row = top + (column - 10) // 5
+            grey[row : row + 3, column] = 0
+    sizes, turned = [0], reading.turned
+    monkeypatch.setattr(reading, "turned", lambda *given: sizes.append((new := turned(*given)).size) or new)
+    for strip in (grey, grey.T):
+        read_numbers(strip, net)
+    assert max(sizes) < 25_000_000
+
+
+def test_a_strip_of_writing_is_still_turned(digits, net):
+    images, labels = digits
+    page = np.full((140, 40 * 40), 255, np.uint8)
+    for k in range(40):
+        page[4 + 2 * k : 32 + 2 * k, 40 * k : 40 * k + 28] -= images[k]
+    text = read_numbers(page, net).text
+    assert edit_distance("".join(text.split()), "".join(map(str, labels[:40]))) <= 4
+
+
 @pytest.mark.parametrize(
     ("grey", "words"),
     [

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from thetanet.errors import InputError
 from thetanet.picture import Grey, unit_range
-from thetanet.reading.lines import lines_of, skew_of, turned, turned_back, without_rules
+from thetanet.reading.lines import lines_of, skew_of, turned, turned_back, turned_shape, without_rules
 from thetanet.reading.paper import Page, page_of, reduced, strokes
 from thetanet.reading.pieces import Mark, marks_of, usual_height, without_faint
 from thetanet.reading.recognition import read_lines
@@ -19,6 +19,7 @@ from thetanet.reading.sense import writing
 __all__ = ["Digit", "Reading", "read_numbers"]
 
 _LARGE = 6_000_000  # pixels; larger pictures are averaged down first
+_LARGEST = 24_000_000  # pixels of a turned page; only strips, far longer than wide, could be larger
 _FINE = 6.0  # pixels; strokes of twice this width or more are averaged down
 _FAINT = 0.33  # marks fainter than this share of the usual ink are no digits
 _MOST = 5000  # candidates for a digit that are looked at, on a page
@@ -106,10 +107,7 @@ def read_numbers(grey: npt.ArrayLike, net: Any = None, *, reject_below: float = 
     """
     if not 0 <= reject_below <= 1:
         raise InputError(f"reject_below={reject_below!r}: is a confidence, between 0 and 1")
-    array = np.asarray(grey)
-    if array.ndim == 2 and 0 < min(array.shape) < 8:
-        array = np.pad(array, [(0, max(0, 8 - n)) for n in array.shape], mode="edge")
-    levels = unit_range(array).astype(np.float32)
+    levels = _at_least(8, unit_range(_at_least(2, np.asarray(grey))).astype(np.float32))
     net = _network(net)
     page, degrees, factor = level_page(levels)
     lines: list[str] = []
@@ -130,6 +128,13 @@ def read_numbers(grey: npt.ArrayLike, net: Any = None, *, reject_below: float = 
                 digits.append(Digit(label, found.confidence, found.probability, box, len(lines), found.frame))
         lines.append(" ".join(texts))
     return Reading(lines, digits)
+
+
+def _at_least(side: int, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a picture of at least this many rows and columns; the last ones are repeated."""
+    if picture.ndim != 2 or not 0 < min(picture.shape) < side:
+        return picture
+    return np.pad(picture, [(0, max(0, side - n)) for n in picture.shape], mode="edge")
 
 
 def _network(net: Any) -> Any:
@@ -155,6 +160,8 @@ def level_page(levels: npt.NDArray[np.float32]) -> tuple[Page, float, int]:
     if page.stroke == 0:
         return page, 0.0, factor
     degrees = skew_of(strokes(page), page.stroke)
+    if degrees and np.prod(turned_shape(page.ink.shape, degrees), dtype=float) > _LARGEST:
+        degrees = 0.0  # most of it would be empty: no line of writing can fall so far on such a strip
     if degrees:
         page = Page(turned(page.ink, degrees), page.floor, page.stroke)
     return without_rules(page), degrees, factor

@@ -56,19 +56,21 @@ def skew_of(mask: Mask, stroke: float) -> float:
     return float(best) if sharpness(best) > 1.03 * sharpness(0.0) else 0.0
 
 
+def turned_shape(shape: tuple[int, ...], degrees: float) -> tuple[int, int]:
+    """Return rows and columns of the turned page: all of the page is on it, so that a strip becomes huge."""
+    height, width = np.ceil(_corners(shape, degrees).max(axis=0)) - _corner(shape, degrees)
+    return int(height), int(width)
+
+
 def turned(ink: Ink, degrees: float) -> Ink:
     """Turn the page about its corner so that lines are level; `turned_back` leads to the old places."""
     from scipy import ndimage
 
     c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    height, width = ink.shape
-    corners = np.array([(0, 0), (0, width), (height, 0), (height, width)]) @ np.array([[c, s], [-s, c]])
-    low, high = _corner(ink.shape, c, s), np.ceil(corners.max(axis=0))
     matrix = np.array([[c, s], [-s, c]])
+    offset, shape = matrix @ _corner(ink.shape, degrees), turned_shape(ink.shape, degrees)
     return np.asarray(
-        ndimage.affine_transform(
-            ink, matrix, offset=matrix @ low, output_shape=tuple((high - low).astype(int)), order=1, cval=0.0
-        ),
+        ndimage.affine_transform(ink, matrix, offset=offset, output_shape=shape, order=1, cval=0.0),
         dtype=np.float32,
     )
 
@@ -78,7 +80,7 @@ def turned_back_points(places: npt.NDArray[Any], shape: tuple[int, ...], degrees
     if degrees == 0:
         return places
     c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    return np.asarray((places + _corner(shape, c, s)) @ np.array([[c, -s], [s, c]]))
+    return np.asarray((places + _corner(shape, degrees)) @ np.array([[c, -s], [s, c]]))
 
 
 def turned_back(box: Box, shape: tuple[int, ...], degrees: float) -> Box:
@@ -95,11 +97,18 @@ def turned_back(box: Box, shape: tuple[int, ...], degrees: float) -> Box:
     )  # fmt: skip
 
 
-def _corner(shape: tuple[int, ...], c: float, s: float) -> npt.NDArray[Any]:
-    """Return the least row and column that any part of the page has when it is turned."""
+def _corners(shape: tuple[int, ...], degrees: float) -> npt.NDArray[Any]:
+    """Return the rows and columns (4, 2) of the corners of the page when it is turned."""
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     height, width = shape
-    corners = np.array([(0, 0), (0, width), (height, 0), (height, width)]) @ np.array([[c, s], [-s, c]])
-    return np.asarray(np.floor(corners.min(axis=0)))
+    return np.asarray(
+        np.array([(0, 0), (0, width), (height, 0), (height, width)]) @ np.array([[c, s], [-s, c]])
+    )
+
+
+def _corner(shape: tuple[int, ...], degrees: float) -> npt.NDArray[Any]:
+    """Return the least row and column that any part of the page has when it is turned."""
+    return np.asarray(np.floor(_corners(shape, degrees).min(axis=0)))
 
 
 def without_rules(page: Page) -> Page:

@@ -99,8 +99,9 @@ def serve(
         pass
     finally:
         signal.signal(signal.SIGTERM, before)
-    if any(training.thread.is_alive() for training in application.state.trainings.all()):
-        # Compiling does not look up: nothing of it is worth waiting for, and nothing is left half-written.
+    trainings, pictures = application.state.trainings.all(), application.state.pictures
+    if pictures.under_way() or any(training.thread.is_alive() for training in trainings):
+        # Neither compiling nor reading looks up: nothing of it is worth waiting for, or left half-written.
         sys.stdout.flush()
         os._exit(0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -19,16 +18,16 @@ from fastapi.staticfiles import StaticFiles
 
 import thetanet
 from thetanet.data.files import Dataset
-from thetanet.errors import DataFileError, InputError, ThetanetError
+from thetanet.errors import InputError, ThetanetError
 from thetanet.trainable import TrainableNetwork
 from thetanet.web import schemas
 from thetanet.web.current import Current
 from thetanet.web.events import stream
 from thetanet.web.guard import Guard
+from thetanet.web.pictures import Pictures
 from thetanet.web.trainings import BusyError, Training, Trainings
 
-PICTURE_BYTES, PICTURE_PIXELS = 20_000_000, 25_000_000
-_READERS = 2  # pictures read at the same time; others wait
+_PICTURE_BYTES = 20_000_000
 _STREAMS = 64  # browsers that may watch trainings at the same time
 
 _Number = Annotated[int, Path(ge=1, le=2**53, description="Of the training")]
@@ -92,7 +91,7 @@ def create_app(
         Tells whether the server is about to end, so that streams end too.
     """
     current, trainings = Current(net, name, data), Trainings(data, training_seconds)
-    reading, streams = asyncio.Semaphore(_READERS), asyncio.Semaphore(_STREAMS)
+    pictures, streams = Pictures(ending), asyncio.Semaphore(_STREAMS)
     started = secrets.token_hex(8)
 
     @asynccontextmanager
@@ -105,8 +104,8 @@ def create_app(
         description="A network with one hidden layer: its numbers, its training, what it reads.",
         generate_unique_id_function=lambda route: route.name,
     )  # fmt: skip
-    app.state.trainings, app.state.current = trainings, current
-    app.add_middleware(Guard, hosts=allow_hosts, most_bytes={"/api/read": PICTURE_BYTES})
+    app.state.trainings, app.state.current, app.state.pictures = trainings, current, pictures
+    app.add_middleware(Guard, hosts=allow_hosts, most_bytes={"/api/read": _PICTURE_BYTES})
 
     @app.exception_handler(ThetanetError)
     async def refuse(_: Request, problem: ThetanetError) -> JSONResponse:
@@ -199,7 +198,7 @@ def create_app(
 
     @app.post(
         "/api/read",
-        responses=_problems(415, 422),
+        responses=_problems(415, 422, 503),
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -212,9 +211,7 @@ def create_app(
         kind = request.headers.get("content-type", "")
         if not kind.startswith(("image/", "application/octet-stream")):
             raise HTTPException(415, f"content-type {kind!r}: send the bytes of a picture as image/png or so")
-        picture = await request.body()
-        async with reading:
-            return await run_in_threadpool(_read, picture, current.net)
+        return await pictures.read(await request.body(), current.net)
 
     @app.get("/api/trainings", responses=_problems())
     def list_trainings() -> list[schemas.TrainingInfo]:
@@ -299,33 +296,3 @@ def create_app(
 
 def _info(training: Training) -> schemas.TrainingInfo:
     return schemas.TrainingInfo(**training.as_dict())
-
-
-def _read(picture: bytes, net: TrainableNetwork) -> schemas.ReadingInfo:
-    """Read the numbers in a picture."""
-    import io
-
-    from thetanet.picture import read_picture
-    from thetanet.reading import read_numbers
-
-    try:
-        grey = read_picture(io.BytesIO(picture), PICTURE_PIXELS)
-        found = read_numbers(grey, net)
-    except (DataFileError, InputError) as problem:
-        raise HTTPException(422, str(problem)) from None
-    return schemas.ReadingInfo(
-        lines=list(found.lines),
-        digits=[
-            schemas.DigitRead(
-                label=None if digit.label == "?" else digit.label,
-                confidence=digit.confidence,
-                probability=digit.probability,
-                box=digit.box,
-                line=digit.line,
-                frame=base64.b64encode(digit.frame.tobytes()).decode(),
-            )
-            for digit in found.digits
-        ],
-        height=grey.shape[0],
-        width=grey.shape[1],
-    )

@@ -1,0 +1,97 @@
+"""Pictures that a browser sends: the numbers in them are read in threads, a few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import threading
+from collections.abc import Callable
+
+import anyio.to_thread
+from fastapi import HTTPException
+
+from thetanet.errors import DataFileError, InputError
+from thetanet.trainable import TrainableNetwork
+from thetanet.web.schemas import DigitRead, ReadingInfo
+
+_PIXELS = 25_000_000
+_AT_ONCE = 2  # others wait
+_LOOK = 0.2  # seconds between looks at whether the server is to end
+
+
+class Pictures:
+    """Reads pictures.
+
+    Parameters
+    ----------
+    ending : callable
+        Tells whether the server is about to end: nobody waits for what is read then.
+    """
+
+    def __init__(self, ending: Callable[[], bool]) -> None:
+        self._ending, self._turns = ending, asyncio.Semaphore(_AT_ONCE)
+        self._threads: set[threading.Thread] = set()
+
+    def under_way(self) -> bool:
+        """Tell whether a thread is still reading."""
+        return bool(self._threads)
+
+    async def read(self, picture: bytes, net: TrainableNetwork) -> ReadingInfo:
+        """Read the numbers in a picture.
+
+        Raises
+        ------
+        HTTPException
+            422 if it cannot be read, 503 if the server is about to end.
+        """
+
+        async def in_turn() -> ReadingInfo:
+            async with self._turns:
+                return await anyio.to_thread.run_sync(self._read, picture, net, abandon_on_cancel=True)
+
+        found = asyncio.create_task(in_turn())
+        try:
+            while not found.done():
+                if self._ending():
+                    raise HTTPException(503, "the server is about to end")
+                await asyncio.wait([found], timeout=_LOOK)
+            return found.result()
+        finally:
+            found.cancel()
+
+    def _read(self, picture: bytes, net: TrainableNetwork) -> ReadingInfo:
+        thread = threading.current_thread()
+        self._threads.add(thread)
+        try:
+            return _reading(picture, net)
+        except (DataFileError, InputError) as problem:
+            raise HTTPException(422, str(problem)) from None
+        except MemoryError:
+            raise HTTPException(422, "there is not enough memory for this picture: scale it down") from None
+        finally:
+            self._threads.discard(thread)
+
+
+def _reading(picture: bytes, net: TrainableNetwork) -> ReadingInfo:
+    from thetanet.picture import read_picture
+    from thetanet.reading import read_numbers
+
+    grey = read_picture(io.BytesIO(picture), _PIXELS)
+    found = read_numbers(grey, net)
+    return ReadingInfo(
+        lines=list(found.lines),
+        digits=[
+            DigitRead(
+                label=None if digit.label == "?" else digit.label,
+                confidence=digit.confidence,
+                probability=digit.probability,
+                box=digit.box,
+                line=digit.line,
+                frame=base64.b64encode(digit.frame.tobytes()).decode(),
+            )
+            for digit in found.digits
+        ],
+        height=grey.shape[0],
+        width=grey.shape[1],
+    )
