@@ -24,7 +24,7 @@ from thetanet.web import schemas
 from thetanet.web.current import Current
 from thetanet.web.events import stream
 from thetanet.web.guard import Guard
-from thetanet.web.pictures import Pictures
+from thetanet.web.pictures import EndingError, Pictures
 from thetanet.web.trainings import BusyError, Training, Trainings
 
 _PICTURE_BYTES = 20_000_000
@@ -109,7 +109,7 @@ def create_app(
 
     @app.exception_handler(ThetanetError)
     async def refuse(_: Request, problem: ThetanetError) -> JSONResponse:
-        status = 409 if isinstance(problem, BusyError) else 422
+        status = {BusyError: 409, EndingError: 503}.get(type(problem), 422)
         return JSONResponse({"detail": str(problem)}, status_code=status)
 
     @app.exception_handler(404)

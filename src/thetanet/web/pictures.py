@@ -9,15 +9,18 @@ import threading
 from collections.abc import Callable
 
 import anyio.to_thread
-from fastapi import HTTPException
 
-from thetanet.errors import DataFileError, InputError
+from thetanet.errors import InputError, ThetanetError
 from thetanet.trainable import TrainableNetwork
 from thetanet.web.schemas import DigitRead, ReadingInfo
 
 _PIXELS = 25_000_000
 _AT_ONCE = 2  # others wait
 _LOOK = 0.2  # seconds between looks at whether the server is to end
+
+
+class EndingError(ThetanetError):
+    """The server is about to end."""
 
 
 class Pictures:
@@ -42,8 +45,10 @@ class Pictures:
 
         Raises
         ------
-        HTTPException
-            422 if it cannot be read, 503 if the server is about to end.
+        ThetanetError
+            If it cannot be read.
+        EndingError
+            If the server is about to end.
         """
 
         async def in_turn() -> ReadingInfo:
@@ -54,7 +59,7 @@ class Pictures:
         try:
             while not found.done():
                 if self._ending():
-                    raise HTTPException(503, "the server is about to end")
+                    raise EndingError("the server is about to end")
                 await asyncio.wait([found], timeout=_LOOK)
             return found.result()
         finally:
@@ -65,10 +70,8 @@ class Pictures:
         self._threads.add(thread)
         try:
             return _reading(picture, net)
-        except (DataFileError, InputError) as problem:
-            raise HTTPException(422, str(problem)) from None
         except MemoryError:
-            raise HTTPException(422, "there is not enough memory for this picture: scale it down") from None
+            raise InputError("there is not enough memory for this picture: scale it down") from None
         finally:
             self._threads.discard(thread)
 
