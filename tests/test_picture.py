@@ -234,7 +234,10 @@ def test_every_kind_of_pixel_gives_the_same_grey(stroke, mode, ending, tmp_path)
     np.testing.assert_array_equal(again, grey)
 
 
-@pytest.mark.parametrize("options", [{}, {"format": "JPEG"}, {"format": "GIF"}, {"format": "BMP"}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, *({"format": name} for name in ("JPEG", "GIF", "BMP", "MPO", "PPM", "TGA", "JPEG2000", "WEBP"))],
+)
 def test_other_formats_are_read_by_content_not_by_name(stroke, options, tmp_path):
     grey = np.where(stroke, 0, 255).astype(np.uint8)
     assert distance(reread(grey, tmp_path / "seven.png", **options), grey) < 3
@@ -301,6 +304,16 @@ def test_a_file_that_is_no_picture_is_called_so(content, tmp_path):
     (tmp_path / "seven.png").write_bytes(content)
     with pytest.raises(DataFileError, match=r"seven\.png: not a picture"):
         read_picture(str(tmp_path / "seven.png"))
+
+
+def test_programs_for_an_interpreter_are_no_pictures(tmp_path, monkeypatch):
+    """Pillow would start Ghostscript for EPS."""
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_: pytest.fail("Ghostscript was asked"))
+    Image.new("L", (30, 30)).save(tmp_path / "seven.png", "EPS")
+    with pytest.raises(DataFileError, match=r"seven\.png: not a picture"):
+        read_picture(tmp_path / "seven.png")
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "TIFF", "BMP"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from importlib.util import find_spec
 from typing import IO, Any
 
 import numpy as np
@@ -20,6 +21,8 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 MOST_PIXELS = 50_000_000  # larger pictures are refused before they are decoded
+# What Pillow decodes by itself: it would hand EPS to an interpreter, Ghostscript.
+_FORMATS = "PNG JPEG GIF BMP DIB PPM TIFF WEBP JPEG2000 TGA PCX ICO".split()
 
 FRAME, BOX, CENTRE = 28, 20, 14.0  # MNIST's centres of mass all round to pixel 14, counted from 0
 _WORKING_SIDE = 512  # a larger picture is averaged down to this before anything else: ample for 28 pixels
@@ -30,7 +33,7 @@ _THINNEST, _USUAL = 0.75, 2.2  # widths of strokes in pixels of the frame: thinn
 
 
 def read_picture(path: str | os.PathLike[str] | IO[bytes], most_pixels: int = MOST_PIXELS) -> Grey:
-    """Read a PNG, JPEG or any other picture that Pillow knows, as grey levels.
+    """Read a PNG, JPEG, GIF, BMP, TIFF, WebP, AVIF, PPM or JPEG 2000 picture as grey levels.
 
     The camera's orientation mark is obeyed. Transparent parts become white, or black where the
     strokes are light; where most of the picture is opaque they take its own background's grey.
@@ -59,11 +62,12 @@ def read_picture(path: str | os.PathLike[str] | IO[bytes], most_pixels: int = MO
     except ImportError as error:
         raise MissingExtraError("reading pictures", "picture") from error
     name = os.fspath(path) if isinstance(path, str | os.PathLike) else "the file"
+    formats = _FORMATS + ["AVIF"] * (find_spec("PIL.AvifImagePlugin") is not None)  # older ones have none
     try:
         with warnings.catch_warnings():
             # Pillow warns of large pictures (we refuse them) and of oddities in marks that we do not use.
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            with Image.open(path, formats=formats) as image:
                 width, height = image.size
                 if width * height > most_pixels:
                     raise DataFileError(_too_large(name, f"{width} x {height} pixels", most_pixels))
@@ -75,9 +79,7 @@ def read_picture(path: str | os.PathLike[str] | IO[bytes], most_pixels: int = MO
     except FileNotFoundError as error:
         raise DataFileError(f"{name}: there is no such file") from error
     except UnidentifiedImageError as error:
-        raise DataFileError(
-            f"{name}: not a picture in any format that Pillow reads; save it as PNG or JPEG"
-        ) from error
+        raise DataFileError(f"{name}: not a picture that can be read; save it as PNG or JPEG") from error
     except Exception as error:  # a broken file can make Pillow's decoders raise nearly anything
         raise DataFileError(
             f"{name}: the picture cannot be read ({error or type(error).__name__}); "
