@@ -22,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 
 MOST_PIXELS = 50_000_000  # larger pictures are refused before they are decoded
 # What Pillow decodes by itself: it would hand EPS to an interpreter, Ghostscript.
-_FORMATS = "PNG JPEG GIF BMP DIB PPM TIFF WEBP JPEG2000 TGA PCX ICO".split()
+_FORMATS = ["PNG", "JPEG", "GIF", "BMP", "DIB", "PPM", "TIFF", "WEBP", "JPEG2000", "TGA", "PCX", "ICO"]
 
 FRAME, BOX, CENTRE = 28, 20, 14.0  # MNIST's centres of mass all round to pixel 14, counted from 0
 _WORKING_SIDE = 512  # a larger picture is averaged down to this before anything else: ample for 28 pixels
