@@ -178,6 +178,7 @@ class Csv(Npy):
         """Return the inputs of a row; None for one that is to be left out."""
         try:
             assert len(row) == width
+            assert row[place]  # no value is no label
             assert all(value.strip() == value.strip(" \t") for value in row)  # Python strips more
             assert not any("\ufffd" in value for value in row)  # what was no UTF-8
             values = [float(value) for value in row[:place] + row[place + 1 :]]

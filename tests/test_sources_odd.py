@@ -1,13 +1,14 @@
 """Sources of odd files: what is ambiguous, empty, half there or named alike is read rightly, or told."""
 
 import os
+import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy import sparse
 
-from thetanet import batches_source, open_source
+from thetanet import ThetaNetClassifier, batches_source, open_source
 from thetanet.data import notes, npy
 from thetanet.data.open import source_of_test
 from thetanet.data.parquet import parquet_source
@@ -212,3 +213,69 @@ def test_without_a_place_for_notes_there_are_none(tmp_path, monkeypatch):
 
     monkeypatch.setattr(notes.Path, "home", nobody)
     assert survey(open_source(tmp_path / "d")).M == 4
+
+
+# Rows of CSV
+
+
+def write_rows(path, header, *rows):
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def without_warnings(source):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return survey(source)
+
+
+@pytest.mark.parametrize("labels", ["01", "ab", ("true", "false"), ("1.0", "2.0")])
+def test_a_file_of_bad_rows_only_is_left_out(tmp_path, labels):
+    for n, values in ((1, "1,2"), (2, "1,x"), (3, "1,2")):
+        rows = [f"{values},{labels[n % 2]}" for n in range(10)]
+        write_rows(tmp_path / f"{n}.csv", "a,b,y", *rows)
+    source = open_source(tmp_path, skip_bad=True)
+    assert without_warnings(source).M == 20
+    net = ThetaNetClassifier(hidden=2, epochs=1, random_state=0)
+    with pytest.warns(UserWarning, match=r"2.csv: 10 bad rows"):
+        net.fit(source)
+    assert net.classes_.dtype.kind == {"0": "i", "a": "U", "true": "b", "1.0": "f"}[labels[0]]
+
+
+def test_booleans_are_inputs_too(tmp_path):
+    rows = ["true,1,0", "false,2,1", "True,3,0", "FALSE,4,1"]
+    path = write_rows(tmp_path / "d.csv", "flag,a,y", *rows)
+    for skip_bad in (False, True):
+        X, _ = joined(open_source(path, skip_bad=skip_bad))
+        assert X.tolist() == [[1, 1], [0, 2], [1, 3], [0, 4]]
+        assert X.dtype == np.float64
+    assert joined(open_source(path, dtype="uint8"))[0].dtype == np.uint8
+    write_rows(path, "flag,a,y", *rows, "maybe,5,0", "false,x,1", "false,6,1")
+    with pytest.raises(DataFileError, match="line 6: column 'flag' is of type bool: invalid value 'maybe'"):
+        joined(open_source(path))
+    source = open_source(path, skip_bad=True)
+    assert without_warnings(source).M == 5
+    assert joined(source)[0][-1].tolist() == [0, 6]
+
+
+def test_when_no_samples_are_left_the_first_bad_row_is_named(tmp_path):
+    path = write_rows(tmp_path / "d.csv", "a,b,y", *["1,nan,0", "inf,2,1"] * 2)
+    source = open_source(path, skip_bad=True)
+    says = (
+        r"no samples are left, 4 bad rows were skipped, the first at line 2 of .*d.csv: column 'b' holds nan"
+    )
+    with pytest.raises(InputError, match=says):
+        survey(source)
+
+
+@pytest.mark.parametrize(("labels", "kind"), [(("cat", "dog"), "U"), (("0", "1"), "i"), (("0.5", "1"), "f")])
+def test_a_row_without_a_label_is_malformed(tmp_path, labels, kind):
+    rows = [f"{n},{n + 1},{labels[n % 2]}" for n in range(6)]
+    path = write_rows(tmp_path / "d.csv", "a,b,y", *rows, "3,4,", '5,6,""', *rows)
+    with pytest.raises(DataFileError, match=r"line 8: column ('y' holds no value|.*)"):
+        joined(open_source(path))
+    source = open_source(path, skip_bad=True)
+    found = without_warnings(source)
+    assert found.M == 12
+    assert found.labels().dtype.kind == kind
+    assert len(found.counts) == 2

@@ -51,6 +51,8 @@ class Columns:
         Type of X.
     width : int, optional
         If there is one column of inputs that holds lists or bytes: how many values each has.
+    booleans : tuple of str
+        Those of the inputs that CSV writes as true and false.
     """
 
     target: str
@@ -58,6 +60,7 @@ class Columns:
     label_type: str
     dtype: str
     width: int | None = None
+    booleans: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:

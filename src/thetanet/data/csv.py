@@ -34,6 +34,8 @@ from thetanet.data.text import TextPart
 from thetanet.errors import DataFileError
 
 _ARROW = {"boolean": "bool", "integer": "int64", "number": "double", "text": "string"}
+_EMPTY = {"boolean": "?", "integer": "<i8", "number": "<f8", "text": "<U1"}  # types of no labels
+_TRUTHS = {"true", "True", "TRUE", "false", "False", "FALSE"}
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -58,9 +60,12 @@ class CsvPart(TextPart):
 
     def _samples(self, text: bytes) -> tuple[NDArray[Any], NDArray[Any]]:
         if not text.strip(b"\r\n"):
-            return np.empty((0, len(self.columns.inputs)), self.columns.dtype), np.empty(0, "<U1")
+            empty = np.empty((0, len(self.columns.inputs)), self.columns.dtype)
+            return empty, np.empty(0, _EMPTY[self.columns.label_type])
         table = parsed(text, self.header, self.delimiter, self.columns)
         X, y, bad = samples_of(table, self.columns)
+        if y.dtype.kind == "U" and (y == "").any():  # which Arrow takes for a text like others
+            raise BadRowError(f"column {self.columns.target!r} holds no value; remove the row or impute it")
         if bad:
             raise BadRowError(bad[min(bad)])
         return X, y
@@ -68,7 +73,8 @@ class CsvPart(TextPart):
     def _surely_bad(self, rows: list[bytes]) -> Iterator[int]:
         """Yield the rows with another number of values, or inputs that are no numbers for Python either."""
         mark, width = self.delimiter.encode(), len(self.header)
-        target = self.header.index(self.columns.target)
+        others = {self.columns.target, *self.columns.booleans}
+        numbers = [place for place, name in enumerate(self.header) if name not in others]
         for place, row in enumerate(rows):
             if b'"' in row or not row.strip(b"\r\n"):
                 continue
@@ -76,9 +82,8 @@ class CsvPart(TextPart):
             try:
                 if len(values) != width:
                     raise ValueError
-                del values[target]
-                for value in values:
-                    float(value)
+                for number in numbers:
+                    float(values[number])
             except ValueError:
                 yield place
 
@@ -107,6 +112,7 @@ def parsed(text: bytes, header: Sequence[str], delimiter: str, columns: Columns 
         raise BadRowError("a carriage return within the line")
     if columns is not None:
         kinds = {name: pa.float64() for name in columns.inputs}
+        kinds |= {name: pa.bool_() for name in columns.booleans}
         kinds[columns.target] = pa.type_for_alias(_ARROW[columns.label_type])
     try:
         table = pa.csv.read_csv(
@@ -199,7 +205,7 @@ def _header(file: str, lines: list[Lines]) -> tuple[tuple[str, ...], str]:
     return names, delimiter
 
 
-def _is_number(text: str | bytes) -> bool:
+def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
@@ -236,27 +242,49 @@ def _columns(
             table = parse(b"".join(row for place, row in enumerate(rows) if place not in wrong))
         except BadRowError as problem:
             raise DataFileError(f"{file}: {problem}") from None
-    kinds = dict(zip(table.schema.names, table.schema.types, strict=True))
-    # Texts that are not UTF-8 are bytes for Arrow; their rows are bad, and will be named.
-    label = "text" if arrow().types.is_binary(kinds[target]) else label_kind(file, target, kinds[target])
-    return Columns(target, inputs, label, _dtype(file, table, inputs, dtype))
+    dtype, booleans = _inputs(file, table, inputs, dtype)
+    return Columns(target, inputs, _label(file, target, table[target]), dtype, booleans=booleans)
 
 
-def _dtype(file: str, table: Any, inputs: tuple[str, ...], dtype: str | None) -> str:
-    """Check that the inputs hold numbers, but for a few rows that are bad."""
+def _label(file: str, target: str, column: Any) -> str:
+    """Return the kind of the labels, but for a few rows that are bad and will be named."""
     pa = arrow()
-    numeric = {}
+    if pa.types.is_binary(column.type):  # texts that are not UTF-8
+        return "text"
+    kind = column.type
+    if pa.types.is_string(kind):  # or it would be something else without the values that are missing
+        there = column.filter(pa.compute.not_equal(column, ""))
+        for narrower in (pa.int64(), pa.bool_(), pa.float64()) if 0 < len(there) < len(column) else ():
+            try:
+                kind = there.cast(narrower).type
+                break
+            except pa.ArrowInvalid:
+                continue
+    return label_kind(file, target, kind)
+
+
+def _inputs(file: str, table: Any, inputs: tuple[str, ...], dtype: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return the type of X, and which inputs are booleans; a few rows may be bad, and will be named."""
+    pa = arrow()
+    numeric, booleans = {}, []
     for name in inputs:
         column = table[name]
         kind = column.type
         if (pa.types.is_string(kind) or pa.types.is_binary(kind)) and len(column):
-            values = column.to_pylist()
+            values = [_decoded(value) for value in column.to_pylist()]
             texts = [value for value in values if not _is_number(value)]
-            if 2 * len(texts) > len(values):
+            truths = sum(text in _TRUTHS for text in texts)
+            if 2 * (len(texts) - truths) > len(values):
                 raise DataFileError(
                     f"{file}: column {name!r} holds texts, not numbers ({texts[0]!r} in line "
                     f"{values.index(texts[0]) + 2}); encode it as numbers, or leave it out"
                 )
-            kind = pa.float64()  # the rows that hold texts are bad ones, and will be named
+            kind = pa.bool_() if 2 * truths > len(values) else pa.float64()
+        if pa.types.is_boolean(kind):
+            booleans.append(name)
         numeric[name] = pa.float64() if pa.types.is_boolean(kind) or pa.types.is_null(kind) else kind
-    return inputs_dtype(file, numeric, dtype, {}) if dtype is None else dtype
+    return inputs_dtype(file, numeric, dtype, {}), tuple(booleans)
+
+
+def _decoded(value: str | bytes) -> str:
+    return value.decode("latin1") if isinstance(value, bytes) else value

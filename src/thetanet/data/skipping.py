@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thetanet.data.source import Source
+from thetanet.errors import InputError
 
 
 @dataclass
@@ -40,6 +41,16 @@ def skipped_by(source: Source) -> dict[str, list[Any]]:
             else:
                 found[file] = [skipped.count, skipped.first, skipped.why]
     return found
+
+
+def no_samples(source: Source) -> InputError:
+    """Return the error that a source holds no samples, or none that could be read."""
+    message, skipped = f"{source.name}: there are no samples in it", skipped_by(source)
+    for file, (_, first, why) in skipped.items():
+        total = sum(count for count, _, _ in skipped.values())
+        message = f"{source.name}: no samples are left, {total:,} bad rows were skipped"
+        return InputError(f"{message}, the first at {first} of {file}: {why}")
+    return InputError(message)
 
 
 def warn_of(skipped: dict[str, list[Any]]) -> None:

@@ -198,7 +198,8 @@ def head_of(source: Source) -> tuple[Any, NDArray[Any]]:
     """Return X and y of the first samples, about 4,096."""
     held: list[tuple[Any, NDArray[Any]]] = []
     for X, y in source:
-        held.append((X[:_HEAD], y[:_HEAD]))
+        if len(y) or not held:
+            held.append((X[:_HEAD], y[:_HEAD]))
         if sum(len(y) for _, y in held) >= _HEAD:
             break
-    return _joined(held)
+    return _joined([each for each in held if len(each[1])] or held)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from thetanet.data.notes import note, recalled
 from thetanet.data.scaling import KINDS, Scaling, inverse
-from thetanet.data.skipping import skipped_by, warn_of
+from thetanet.data.skipping import no_samples, skipped_by, warn_of
 from thetanet.data.source import Kind, Source, digest_of, read_part
 from thetanet.errors import InputError
 
@@ -148,7 +148,7 @@ def _look(source: Source, progress: Progress | None) -> Survey:
         if progress is not None:
             progress(n + 1, len(source.parts))
     if found is None:
-        raise InputError(f"{source.name}: there are no samples in it")
+        raise no_samples(source)
     found.counts, found.digest = dict(counts), hashed.hexdigest()
     return found
 
