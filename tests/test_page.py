@@ -7,15 +7,12 @@ import numpy as np
 import pytest
 
 import thetanet
-from serving import browser, server, small_data
+from serving import ONE, SEVEN, ZERO, Visit, browser, server, small_data
 from thetanet import Theta, error, error_and_gradient, forward, load_mnist
 from thetanet.picture import to_mnist_frame
 from thetanet.pretrained import model_in_package
 
 VIEWS = ["forward", "backward", "train", "mistakes", "blind-spots", "read-a-picture"]
-SEVEN = [[(80, 70), (200, 70), (150, 140), (115, 220)]]
-ONE = [[(140, 60), (140, 220)]]
-ZERO = [[(140 + 55 * np.cos(t), 140 + 80 * np.sin(t)) for t in np.linspace(-1.5, 4.9, 25)]]
 SHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 
 
@@ -34,55 +31,6 @@ def served(data):
 def chromium():
     with browser() as running:
         yield running
-
-
-class Visit:
-    """A page that was opened, and everything that went wrong in it."""
-
-    def __init__(self, chromium, address, **context):
-        self.context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
-        self.page, self.problems = self.context.new_page(), []
-        self.page.on("console", lambda m: m.type in ("error", "warning") and self.problems.append(m.text))
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("requestfailed", self.failed)
-        self.page.on("response", lambda r: r.status >= 400 and self.problems.append(f"{r.status} {r.url}"))
-        self.page.on("request", lambda r: self.foreign(r.url, address))
-        self.page.goto(address)
-        self.page.wait_for_selector("#model:has-text('hidden units')")
-
-    def failed(self, request):
-        if "/events" not in request.url:  # a stream that the page closes has not failed
-            self.problems.append(f"{request.url}: {request.failure}")
-
-    def foreign(self, url, address):
-        if not url.startswith((address, "blob:" + address, "data:")):
-            self.problems.append(f"asks {url}")
-
-    def draw(self, strokes):
-        self.page.click("#clear")
-        box = self.page.locator("#canvas").bounding_box()
-        size = box["width"] / 280
-        for stroke in strokes:
-            places = [(box["x"] + x * size, box["y"] + y * size) for x, y in stroke]
-            self.page.mouse.move(*places[0])
-            self.page.mouse.down()
-            for place in places[1:]:
-                self.page.mouse.move(*place, steps=5)
-            self.page.mouse.up()
-        self.page.wait_for_timeout(100)
-
-    def answer(self):
-        return self.page.inner_text("#answer .digit")
-
-    def choose(self, view):
-        self.page.click(f"#tab-{view}")
-        self.page.wait_for_timeout(450)
-
-    def numbers(self):
-        return {
-            k: np.array(v) if isinstance(v, list) else v
-            for k, v in self.page.evaluate("() => thetanet.numbers()").items()
-        }
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ export class Drawing {
     this.strokes = [];
     this.image = null;
     this.changed = changed;
-    this.asked = false;
+    this.asked = null;
     canvas.width = canvas.height = SIZE;
     this.context = canvas.getContext("2d", { willReadFrequently: true });
     this.listen();
@@ -33,7 +33,6 @@ export class Drawing {
       stroke = [at(event)];
       if (this.image) this.clear();
       this.strokes.push(stroke);
-      this.draw(stroke);
       this.ask();
     });
     canvas.addEventListener("pointermove", (event) => {
@@ -41,7 +40,6 @@ export class Drawing {
       // All the places the pointer has been at since the last event.
       const events = event.getCoalescedEvents?.() ?? [];
       for (const between of events.length ? events : [event]) stroke.push(at(between));
-      this.draw(stroke);
       this.ask();
     });
     const end = (event) => {
@@ -50,11 +48,11 @@ export class Drawing {
     for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) canvas.addEventListener(name, end);
   }
 
+  // Everything anew, once a picture frame: a stroke painted over itself as it grows would have harder edges.
   ask() {
-    if (this.asked) return;
-    this.asked = true;
-    requestAnimationFrame(() => {
-      this.asked = false;
+    this.asked ??= requestAnimationFrame(() => {
+      this.asked = null;
+      this.redraw();
       this.changed();
     });
   }
@@ -84,6 +82,8 @@ export class Drawing {
 
   // Shows an image of 784 bytes instead of strokes, until somebody draws.
   show(pixels) {
+    cancelAnimationFrame(this.asked);
+    this.asked = null;
     this.strokes = [];
     this.image = pixels;
     this.redraw();
@@ -92,14 +92,12 @@ export class Drawing {
   undo() {
     if (!this.strokes.length) return;
     this.strokes.pop();
-    this.redraw();
     this.ask();
   }
 
   clear() {
     this.strokes = [];
     this.image = null;
-    this.redraw();
     this.ask();
   }
 

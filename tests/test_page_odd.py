@@ -1,0 +1,59 @@
+"""The page in a real browser on bad days: undo, another theme, a second tab, a server that stumbles."""
+
+import numpy as np
+import pytest
+
+from serving import ONE, SEVEN, Visit, browser, server, small_data
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with server(small_data(tmp_path_factory.mktemp("data") / "small.npz")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as running:
+        yield running
+
+
+@pytest.fixture
+def visit(chromium, served):
+    opened = Visit(chromium, served.address)
+    yield opened
+    opened.context.close()
+    assert opened.problems == []
+
+
+SHOWN = """() => {
+  const { data } = document.getElementById("canvas").getContext("2d").getImageData(0, 0, 280, 280);
+  const ink = Float64Array.from({ length: 280 * 280 }, (_, p) => data[4 * p + 3] / 255);
+  return Array.from(thetanet.toFrame(ink, 280, 280), (v) => v / 255);
+}"""
+
+
+def test_what_is_computed_is_what_is_drawn_after_undo_and_in_another_theme(visit):
+    page = visit.page
+    visit.draw(SEVEN)
+    seven = visit.numbers()["X"]
+    np.testing.assert_allclose(page.evaluate(SHOWN), seven)
+    page.click("#theme")
+    np.testing.assert_allclose(page.evaluate(SHOWN), seven)
+    visit.draw([*SEVEN, *ONE])
+    assert np.abs(visit.numbers()["X"] - seven).max() > 0.5
+    page.click("#undo")
+    page.wait_for_timeout(100)
+    np.testing.assert_array_equal(visit.numbers()["X"], seven)
+
+
+def test_an_image_that_is_loaded_right_after_a_stroke_stays(visit):
+    visit.page.evaluate("() => thetanet.load(new Uint8Array(784).fill(9), null, 'grey')")
+    visit.draw(SEVEN)
+    visit.page.evaluate("""() => {
+      document.getElementById("undo").click();
+      thetanet.load(Uint8Array.from({ length: 784 }, (_, p) => p % 200), null, "a pattern");
+    }""")
+    visit.page.wait_for_timeout(100)
+    np.testing.assert_allclose(visit.numbers()["X"], np.arange(784) % 200 / 255)
+    assert visit.page.inner_text("#loaded") == "a pattern"
