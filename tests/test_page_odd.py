@@ -57,3 +57,22 @@ def test_an_image_that_is_loaded_right_after_a_stroke_stays(visit):
     visit.page.wait_for_timeout(100)
     np.testing.assert_allclose(visit.numbers()["X"], np.arange(784) % 200 / 255)
     assert visit.page.inner_text("#loaded") == "a pattern"
+
+
+def test_a_change_that_flips_the_answer_does_so_in_whole_grey_levels(visit):
+    """Else the drawing that is looked at may have another answer than was said."""
+    found = visit.page.evaluate("""async () => {
+      const { flip } = await import("./views/blind.js"), { network } = thetanet.state;
+      const answer = (pixels) => {
+        const { Y } = network.forward(Float64Array.from(pixels, (v) => v / 255));
+        return Y.indexOf(Math.max(...Y));
+      };
+      const rows = Array.from({ length: 40 }, (_, n) => n);
+      const images = new Uint8Array(await (await fetch(`api/test-images?rows=${rows}`)).arrayBuffer());
+      return rows.map((n) => {
+        const pixels = images.slice(784 * n, 784 * (n + 1)), target = (answer(pixels) + 1 + (n % 9)) % 10;
+        const changed = flip(network, Float64Array.from(pixels, (v) => v / 255), target);
+        return answer(Uint8Array.from(changed, (v) => Math.round(255 * v))) === target;
+      });
+    }""")
+    assert found == [True] * 40

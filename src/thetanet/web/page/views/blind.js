@@ -2,7 +2,7 @@
 // drawing that makes it another digit.
 
 import { h, percent, show } from "../elements.js";
-import { confidence, largest } from "../network.js";
+import { PIXEL, confidence, largest } from "../network.js";
 import { paintInk, paintSigned } from "../paint.js";
 import { on, state } from "../state.js";
 import { captioned, card, formula } from "./parts.js";
@@ -25,11 +25,13 @@ export const ascend = (X, gradient, rate) => {
 };
 
 // The least change of X, about, after which `target` is the answer: linear steps (Moosavi-Dezfooli et al. 2016).
+// The answer is that for whole grey levels, which a picture has: rounding may cross the border once more.
 export const flip = (network, X, target, most = 60) => {
   let now = X.slice();
   for (let n = 0; n < most; n++) {
-    const seen = network.forward(now), best = largest(seen.Y);
-    if (best === target) return now;
+    const pixels = now.map((x) => Math.round(PIXEL * x) / PIXEL);
+    const seen = network.forward(pixels), best = largest(seen.Y);
+    if (best === target) return pixels;
     const weights = new Float64Array(network.D_O);
     weights[target] = 1, weights[best] = -1;
     const g = network.inputGradient(seen, weights);
@@ -50,12 +52,12 @@ export const blind = (panel, shown, { load }) => {
   const ascent = formula(ASCENT, "X becomes X plus eta times the gradient of A by X");
   const go = h("button", { type: "button", class: "main", onclick: () => start() }, "Climb from grey");
   const fromHere = h("button", { type: "button", onclick: () => start(state.X.slice()) }, "Climb from the drawing");
-  const use = h("button", { type: "button", onclick: () => X && load(Uint8Array.from(X, (x) => Math.round(255 * x)), null, "an input that was made to excite") }, "Look at it");
+  const use = h("button", { type: "button", onclick: () => X && load(Uint8Array.from(X, (x) => Math.round(PIXEL * x)), null, "an input that was made to excite") }, "Look at it");
 
   const to = h("select", { id: "flip-to" }), flipText = h("p", { "aria-live": "polite", id: "flip-text" });
   const [before, change, after] = ["the drawing", "the change", "the changed drawing"].map((name) => h("canvas", { class: "picture", role: "img", "aria-label": name }));
   let changed = null;
-  const useFlip = h("button", { type: "button", disabled: true, onclick: () => changed && load(Uint8Array.from(changed, (x) => Math.round(255 * x)), null, "a drawing changed to flip the answer") }, "Look at it");
+  const useFlip = h("button", { type: "button", disabled: true, onclick: () => changed && load(Uint8Array.from(changed, (x) => Math.round(PIXEL * x)), null, "a drawing changed to flip the answer") }, "Look at it");
 
   panel.append(
     h("div", { class: "columns" },
