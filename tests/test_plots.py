@@ -13,6 +13,7 @@ from thetanet.plots import (
     plot_hidden_units,
     plot_images,
     plot_learning_curve,
+    plot_methods,
     plot_reliability,
     save_figure,
 )
@@ -234,6 +235,25 @@ def test_images_lie_in_a_grid_dark_on_light_with_their_labels():
     assert [text.get_text() for text in ax.texts] == [f"n{k}" for k in range(7)]
     assert ax.get_title(loc="left") == "seven"
     assert image_of(plot_images(X.reshape(7, 3, 2))).shape[0] > 3
+
+
+@pytest.mark.parametrize("labels", [np.arange(3), ["a", "b", "c"], ("x\ny", 1, None)])
+def test_images_take_labels_of_any_sequence(labels):
+    ax = plot_images(np.ones((3, 6)), (3, 2), labels=labels)
+    assert [text.get_text() for text in ax.texts] == [str(label) for label in labels]
+
+
+def test_names_with_dollars_are_text_and_no_mathematics(tmp_path):
+    names = ["$10-$20", "$20^$30"]
+    drawn = [
+        plot_confusion([[1, 2], [3, 4]], names),
+        plot_images(np.ones((2, 4)), (2, 2), labels=names),
+        plot_methods({name: {"samples": [4, 8], "error": [0.2, 0.1]} for name in names}),
+    ]
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        for ax in drawn:
+            save_figure(ax, tmp_path / "names.svg")
+            assert all(name in (tmp_path / "names.svg").read_text() for name in names)
 
 
 def test_images_of_another_shape_are_refused():

@@ -60,7 +60,8 @@ def plot_images(
         raise InputError(f"labels has {len(labels)} texts for {n} images: give one each")
     columns = min(max(1, columns), n)
     lines, gap = ceil(n / columns), max(1, h // 14)
-    below = max((1 + str(label).count("\n") for label in labels or ()), default=0) * max(4, h // 4)
+    texts = [] if labels is None else [str(label) for label in labels]
+    below = max((1 + text.count("\n") for text in texts), default=0) * max(4, h // 4)
     grid = np.zeros((lines * columns, h + gap + below, w + gap))
     grid[:n, :h, :w] = (
         pixels.reshape(n, h, w) / np.maximum(pixels.reshape(n, -1).max(axis=1), 1e-300)[:, None, None]
@@ -69,10 +70,11 @@ def plot_images(
     wide = min(12.0, max(3.0, 0.8 * columns))
     ax = axes_of(ax, (wide, min(40.0, wide * picture.shape[0] / picture.shape[1]) + 0.5))
     ax.imshow(picture, cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
-    for place, label in enumerate([] if labels is None else labels):
+    for place, text in enumerate(texts):
         line, column = divmod(place, columns)
         x, y = column * (w + gap) + w / 2, line * grid.shape[1] + h + below / 2
-        ax.text(x, y, str(label), ha="center", va="center", fontsize=7, color=INK)
+        # Names of classes are text: "$10-$20" is no mathematics.
+        ax.text(x, y, text, ha="center", va="center", fontsize=7, color=INK, parse_math=False)
     if title:
         ax.set_title(title, **TITLE)
     ax.set_axis_off()

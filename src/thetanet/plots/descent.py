@@ -124,9 +124,9 @@ def plot_methods(
     ax.grid(color=FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(
-        handles=[line for *_, line in sorted(ends, key=lambda end: end[:2])], fontsize=9, framealpha=0.9
-    )
+    handles = [line for *_, line in sorted(ends, key=lambda end: end[:2])]
+    for text in ax.legend(handles=handles, fontsize=9, framealpha=0.9).get_texts():
+        text.set_parse_math(False)  # a name, no mathematics
     return ax
 
 

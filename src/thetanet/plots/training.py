@@ -206,8 +206,8 @@ def plot_confusion(matrix: npt.ArrayLike, labels: Sequence[Any], ax: Axes = None
             text = f"{counts[i, j]:g}" if counts[i, j] < 1e5 else f"{counts[i, j]:.1e}"
             ax.text(j, i, text, ha="center", va="center", color=color, fontsize=8.5, weight=weight)
     turn = 90 if max(map(len, names)) > 3 else 0
-    ax.set_xticks(places, names, rotation=turn)
-    ax.set_yticks(places, names)
+    ax.set_xticks(places, names, rotation=turn, parse_math=False)  # "$10-$20" is a name, no mathematics
+    ax.set_yticks(places, names, parse_math=False)
     ax.set_xticks(places[1:] - 0.5, minor=True)
     ax.set_yticks(places[1:] - 0.5, minor=True)
     ax.grid(which="minor", color="white", linewidth=1)
