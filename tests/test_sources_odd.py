@@ -1,6 +1,7 @@
 """Sources of odd files: what is ambiguous, empty, half there or named alike is read rightly, or told."""
 
 import os
+import pickle
 import warnings
 
 import numpy as np
@@ -8,12 +9,16 @@ import pytest
 from PIL import Image
 from scipy import sparse
 
-from thetanet import ThetaNetClassifier, batches_source, open_source
+from thetanet import ThetaNetClassifier, array_source, batches_source, open_source
+from thetanet.convert import convert
 from thetanet.data import notes, npy
+from thetanet.data.label_types import labelled_like
 from thetanet.data.open import source_of_test
 from thetanet.data.parquet import parquet_source
 from thetanet.data.survey import survey
 from thetanet.errors import DataFileError, InputError
+from thetanet.report_of_parts import evaluation_of_parts
+from thetanet.trainable import TrainableNetwork
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -279,3 +284,163 @@ def test_a_row_without_a_label_is_malformed(tmp_path, labels, kind):
     assert found.M == 12
     assert found.labels().dtype.kind == kind
     assert len(found.counts) == 2
+
+
+# Labels
+
+
+def fitted(source, **more):
+    return TrainableNetwork(hidden=2, epochs=1, random_state=0).fit(source, **more)
+
+
+def label_files(folder, kind, labels):
+    """Write samples with these labels."""
+    folder.mkdir()
+    if kind == "images":
+        write_images(folder, *labels)
+        return open_source(folder)
+    rows = [f"{n},{n % 3},{label}" for n, label in enumerate(labels * 2)]
+    if kind == "csv":
+        return open_source(write_rows(folder / "d.csv", "a,b,y", *rows))
+    X = np.random.default_rng(0).normal(size=(len(labels), 2))
+    whole = all(label.isdigit() for label in labels)
+    y = np.array([int(label) if whole else label for label in labels])
+    if kind == "parquet":
+        return open_source(write_table(folder / "d.parquet", {"a": X[:, 0], "b": X[:, 1], "y": y}))
+    return batches_source([(X, y)])
+
+
+@pytest.mark.parametrize("kind", ["images", "csv", "parquet", "batches"])
+def test_further_data_has_the_type_of_labels_of_the_training_data(tmp_path, kind):
+    train = label_files(tmp_path / "train", kind, ["0", "1", "other"])
+    further = label_files(tmp_path / "test", kind, ["0", "1"])
+    net = fitted(train, X_val=further)
+    assert net.classes_.tolist() == ["0", "1", "other"]
+    assert sum(map(sum, evaluation_of_parts(net, further).confusion)) == sum(len(y) for _, y in further)
+    convert(train, tmp_path / "to", further)
+    assert np.load(tmp_path / "to" / "y_test.npy").dtype.kind == "U"
+    again = pickle.loads(pickle.dumps(labelled_like(further, net.classes_)))
+    assert set(joined(again)[1]) == {"0", "1"}
+
+
+@pytest.mark.parametrize(("odd", "plain"), [("x", ["007", "07"]), ("maybe", ["true", "FALSE"])])
+def test_texts_are_read_as_they_are_written(tmp_path, odd, plain):
+    net = fitted(label_files(tmp_path / "train", "csv", [odd, *plain]))
+    further = label_files(tmp_path / "test", "csv", plain)
+    assert set(joined(labelled_like(further, net.classes_))[1]) == set(plain)
+    assert evaluation_of_parts(net, further).samples == 4
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, float("nan"), np.datetime64("NaT")])
+def test_a_label_that_is_missing_is_told(missing):
+    y = np.array(["a", "b", missing, "a"], dtype=object)
+    says = "the label of row 3 is (None|nan|NaT); remove the row or label it"
+    with pytest.raises(InputError, match=f"batches: batch 1: {says}"):
+        batches_source([(np.eye(4), ["a", "b", "c", "d"]), (np.eye(4), y)])
+    with pytest.raises(InputError, match=f"y: {says}"):
+        array_source(np.eye(4), y)
+
+
+def test_a_label_that_is_missing_in_a_frame_or_a_file_is_told(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(InputError, match=r"label of row 2 is (<NA>|nan)"):
+        array_source(np.eye(2), pandas.Series(["a", pandas.NA]))
+    np.save(tmp_path / "X.npy", np.eye(3))
+    np.save(tmp_path / "y.npy", [0, 1, np.nan])
+    with pytest.raises(DataFileError, match=r"X.npy, rows 1 to 3: the label of row 3 is nan"):
+        joined(open_source(tmp_path))
+    with pytest.raises(DataFileError, match=r"X.npy, rows 3 to 3: the label of row 3 is nan"):
+        joined(npy.npy_source(tmp_path / "X.npy", tmp_path / "y.npy", rows=2))
+
+
+@pytest.mark.parametrize(
+    ("y", "kind"),
+    [([0, 1], "i"), ([np.int8(0), 1], "i"), ([True, False], "b"), (["a", "b"], "U"), ([0, 1.0], "f")],
+)
+def test_labels_that_are_objects_become_what_they_are(y, kind):
+    y = np.array(y, dtype=object)
+    for source in (batches_source([(np.eye(2), y)]), array_source(np.eye(2), y)):
+        assert joined(source)[1].dtype.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("y", "says"),
+    [
+        (np.array([0, "a"], object), "of type int and str"),
+        (np.array([b"a", b"b"]), r"of type \|S1; give texts \(y.astype\(str\)\)"),
+        (np.array([b"a", b"b"], object), "of type bytes"),
+        (None, "row 1 is None"),
+        (np.array([1j, 2]), "complex"),
+    ],
+)
+def test_labels_of_other_types_are_told(tmp_path, y, says):
+    with pytest.raises(InputError, match=says):
+        array_source(np.eye(2), y)
+    with pytest.raises(InputError, match=says):
+        batches_source([(np.eye(2), y)])
+
+
+def test_files_of_bytes_for_labels_are_told(tmp_path):
+    np.save(tmp_path / "X.npy", np.eye(2))
+    np.save(tmp_path / "y.npy", np.array([b"a", b"b"]))
+    with pytest.raises(
+        DataFileError, match=r"y.npy: holds \|S1; give numbers, or labels as texts by y.astype"
+    ):
+        open_source(tmp_path)
+
+
+# Arrays and batches
+
+
+@pytest.mark.parametrize("kind", ["csc", "coo", "lil", "csr"])
+def test_sparse_matrices_of_any_kind_are_samples(kind):
+    X = sparse.random(20, 5, 0.5, random_state=0, format=kind)
+    np.testing.assert_array_equal(joined(array_source(X, np.arange(20) % 2, rows=7))[0], X.toarray())
+
+
+def test_lists_and_frames_are_samples():
+    pandas = pytest.importorskip("pandas")
+    X, y = [[1.0, 2.0], [3.0, 4.0]], [0, 1]
+    assert joined(array_source(X, y))[0].tolist() == X
+    source = array_source(pandas.DataFrame({"a": [1, 3], "b": pandas.array([2, 4], dtype="Int64")}), y)
+    assert joined(source)[0].tolist() == X
+    assert source.feature_names == ["a", "b"]
+    with pytest.raises(InputError, match="X: holds what is no number"):
+        array_source(pandas.DataFrame({"a": [1, 3], "b": ["x", "y"]}), y)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "rows", "says"),
+    [
+        (np.eye(2), [0, 1], 0, "rows=0: must be a whole number"),
+        (np.eye(2), [0, 1], 2.5, "rows=2.5"),
+        (np.eye(2), [0], 9, r"y \(1,\): give one label"),
+        (np.eye(2), 3, 9, r"y \(\): give one label"),
+        ([1, 2], [0, 1], 9, r"X has shape \(2,\)"),
+        ([["a"], ["b"]], [0, 1], 9, "holds <U1"),
+    ],
+)
+def test_what_are_no_samples_is_told(X, y, rows, says):
+    with pytest.raises(InputError, match=says):
+        array_source(X, y, rows)
+
+
+def test_batches_are_left_as_they_are():
+    X = sparse.csr_matrix(([1.0, 2.0, 3.0], [2, 0, 1], [0, 2, 3]), shape=(2, 3))
+    before = X.indices.copy()
+    for array in (X.data, X.indices, X.indptr):
+        array.setflags(write=False)
+    source = batches_source([(X, [0, 1])])
+    assert joined(source)[0].tolist() == [[2, 0, 1], [0, 3, 0]]
+    np.testing.assert_array_equal(X.indices, before)
+
+
+def test_rows_are_counted_from_1(tmp_path):
+    X = np.eye(10)
+    X[7, 1] = np.nan
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", np.arange(10))
+    with pytest.raises(DataFileError, match="rows 1 to 10: row 8 holds NaN"):
+        joined(open_source(tmp_path))
+    with pytest.raises(DataFileError, match="rows 6 to 10: row 8 holds NaN"):
+        joined(array_source(X, np.arange(10), rows=5))
