@@ -8,7 +8,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from thetanet.data.skipping import skipped_by, warn_of
+import numpy as np
+
+from thetanet.data.label_types import labelled_like
+from thetanet.data.skipping import no_samples, skipped_by, warn_of
 from thetanet.data.source import Kind, Source, read_part
 from thetanet.data.spool import CSR, Spool, write_shape
 from thetanet.errors import InputError
@@ -67,6 +70,7 @@ def convert(
             inner = passing / "test"
             inner.mkdir()
             before = len(source.parts)
+            test = labelled_like(test, np.load(passing / "y.npy", mmap_mode="r"))
             held = _written(test, inner, lambda n: progress and progress(before + n, total))
             if held.D_I != spool.D_I or held.sparse:
                 raise InputError(f"{test.name}: has {held.D_I} inputs, but the training samples {spool.D_I}")
@@ -91,5 +95,5 @@ def _written(source: Source, folder: Path, tell: Callable[[int], object]) -> Spo
             tell(n + 1)
     warn_of(skipped_by(source))
     if not spool.M:
-        raise InputError(f"{source.name}: there are no samples in it")
+        raise no_samples(source)
     return spool

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from thetanet.checks import check_number
 from thetanet.data.source import ROWS, Source
 from thetanet.data.spool import spooled
 from thetanet.errors import InputError
@@ -41,6 +42,7 @@ def batches_source(
     >>> sum(len(y) for X, y in source)
     6
     """
+    check_number("rows", rows, least=1, whole=True)
     found = batches() if callable(batches) else batches
     if not isinstance(found, Iterable):
         raise InputError(f"{name}: is {type(found).__name__}; give an iterable of pairs (X, y)")

@@ -19,7 +19,7 @@ from thetanet.data.source import ROWS, Source
 from thetanet.errors import DataFileError
 
 _LOCAL_HEADER = 30  # bytes of a zip member's header before its name
-_KINDS = "biufSU"
+_KINDS = "biufU"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Array:
                 while done < len(view):
                     got = file.readinto(view[done:])
                     if not got:
-                        row = low + done // max(1, width)
+                        row = low + done // max(1, width) + 1
                         raise DataFileError(f"{self.path}: ends within row {row:,} of {self.shape[0]:,}")
                     done += got
         except OSError as problem:
@@ -78,8 +78,8 @@ class NpyPart:
 
     @property
     def where(self) -> str:
-        """Say which file and rows."""
-        return f"{self.X.path}, rows {self.low:,} to {self.high - 1:,}"
+        """Say which file and rows, counted from 1."""
+        return f"{self.X.path}, rows {self.low + 1:,} to {self.high:,}"
 
     @property
     def state(self) -> tuple[Any, ...]:
@@ -153,7 +153,7 @@ def npy_array(path: str | os.PathLike[str], offset: int = 0) -> Array:
     except Exception as problem:  # what is no header makes NumPy raise nearly anything
         raise DataFileError(f"{name}: is no .npy array ({problem}); write it with numpy.save") from problem
     if dtype.kind not in _KINDS or dtype.hasobject:
-        raise DataFileError(f"{name}: holds {dtype}; give numbers, or labels as fixed-size texts")
+        raise DataFileError(f"{name}: holds {dtype}; give numbers, or labels as texts by y.astype(str)")
     if min(shape, default=0) < 0:
         raise DataFileError(f"{name}: its header announces the shape {shape}; the file is damaged")
     if not shape or (fortran and len(shape) > 1):
@@ -171,6 +171,8 @@ def _of(name: str, X: Array, y: Array, rows: int) -> Source:
         raise DataFileError(
             f"{name}: X has shape {X.shape} and y {y.shape}; X needs one row and y one label for each sample"
         )
+    if np.dtype(X.dtype).kind == "U":
+        raise DataFileError(f"{name}: X holds texts ({X.dtype}); encode them as numbers")
     M = X.shape[0]
     return Source(name, [NpyPart(X, y, low, min(low + rows, M)) for low in range(0, M, rows)])
 

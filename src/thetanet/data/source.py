@@ -16,6 +16,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from thetanet.checks import check_number
+from thetanet.data.label_types import plain_labels
 from thetanet.errors import DataFileError, InputError
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -103,6 +105,10 @@ def read_part(part: Part, kind: Kind | None = None) -> tuple[Any, NDArray[Any]]:
         If it does not, or is of another kind than the parts before.
     """
     X, y = part.read()
+    try:
+        y = plain_labels(y, getattr(part, "low", 0))
+    except InputError as problem:
+        raise DataFileError(f"{part.where}: {problem}") from None
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]  # a column of labels, as scikit-learn takes it
     if X.ndim != 2 or len(y) != X.shape[0] or y.ndim not in (1, 2):
@@ -112,8 +118,8 @@ def read_part(part: Part, kind: Kind | None = None) -> tuple[Any, NDArray[Any]]:
         )
     values = X if isinstance(X, np.ndarray) else X.data
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        row = _first_bad(X)
-        raise DataFileError(f"{part.where}: row {row} of these holds NaN or infinity; remove or impute it")
+        row = getattr(part, "low", 0) + _first_bad(X) + 1
+        raise DataFileError(f"{part.where}: row {row:,} holds NaN or infinity; remove or impute it")
     found = Kind.of(X, y)
     if kind is not None and found != kind:
         raise DataFileError(f"{part.where}: holds {_said(found)}, but the parts before it {_said(kind)}")
@@ -137,12 +143,12 @@ class ArrayPart:
 
     X: Any
     y: NDArray[Any]
-    first: int = 0
+    low: int = 0
 
     @property
     def where(self) -> str:
-        """Say which rows."""
-        return f"rows {self.first:,} to {self.first + len(self.y) - 1:,}"
+        """Say which rows, counted from 1."""
+        return f"rows {self.low + 1:,} to {self.low + len(self.y):,}"
 
     def read(self) -> tuple[Any, NDArray[Any]]:
         """Return the rows."""
@@ -150,13 +156,43 @@ class ArrayPart:
 
 
 def array_source(X: Any, y: Any, rows: int = ROWS) -> Source:
-    """Return a source of samples in memory: trains to the same bits as the same samples on disk."""
-    y = np.asarray(y)
-    if X.shape[0] != len(y):
-        raise InputError(f"X has {X.shape[0]} samples, but y has {len(y)}: give one label a sample")
+    """Return a source of samples in memory: trains to the same bits as the same samples on disk.
+
+    Parameters
+    ----------
+    X : array, sparse matrix or frame of shape (M, D_I)
+        Rows are samples.
+    y : array of shape (M,) or (M, D_O)
+        Labels.
+    rows : int
+        Samples in a part.
+
+    Raises
+    ------
+    InputError
+        If they are no samples, or a label is missing.
+    """
+    check_number("rows", rows, least=1, whole=True)
+    names = [*getattr(X, "columns", [])]
+    name = f"{type(X).__name__} of shape "
+    X = X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
+    if X.dtype == object:  # e.g. a frame of several types
+        try:
+            X = X.astype(np.float64)
+        except (TypeError, ValueError) as problem:
+            raise InputError(f"X: holds what is no number ({problem}); encode or remove it") from None
+    if X.ndim != 2 or X.dtype.kind not in "biuf":
+        raise InputError(f"X has shape {X.shape} and holds {X.dtype}; give numbers, a row for each sample")
+    try:
+        y = plain_labels(y)
+    except InputError as problem:
+        raise InputError(f"y: {problem}") from None
+    if y.ndim not in (1, 2) or X.shape[0] != len(y):
+        raise InputError(f"X has shape {X.shape} and y {y.shape}: give one label a sample")
     return Source(
-        f"{type(X).__name__} of shape {X.shape}",
+        name + str(X.shape),
         [ArrayPart(X[low : low + rows], y[low : low + rows], low) for low in range(0, X.shape[0], rows)],
+        names if names and all(isinstance(each, str) for each in names) else None,
     )
 
 
