@@ -165,6 +165,108 @@ def test_dask_arrays_and_dataframes(engine):
         as_source(dd.from_pandas(frame, npartitions=5), target="nothing")
 
 
+@pytest.mark.parametrize("descent", [*WHOLE_PASSES, "adam"])
+@pytest.mark.parametrize("keep", [True, False])
+def test_groups_without_samples_are_left_out(clusters, descent, keep):
+    da = pytest.importorskip("dask.array")
+    X, y = blobs()
+    rows = (0, 0, 200, 400, 0, 0)
+    own = DaskEngine(clusters(2), groups=8, dtype="float64", keep=keep)
+    there = net(own, descent).fit(da.from_array(X, chunks=(rows, -1)), da.from_array(y, chunks=(rows,)))
+    assert "2 groups" in there.explanation_
+    full = DaskEngine(clusters(2), groups=2, dtype="float64", keep=keep)
+    chunks = rows[2:4]
+    expected = net(full, descent).fit(
+        da.from_array(X, chunks=(chunks, -1)), da.from_array(y, chunks=(chunks,))
+    )
+    assert same(there, expected)
+
+
+def test_rows_that_workers_skip_are_told(engine, tmp_path):
+    pytest.importorskip("pyarrow")
+    from thetanet.data.csv import csv_source
+
+    X, y = blobs()
+    for n, bad in enumerate(("", "1,2\n", "x" + ",1" * 12 + "\n1,2\n")):
+        rows = [",".join(map(repr, [*x, label])) for x, label in zip(X.tolist(), y.tolist(), strict=True)]
+        names = ",".join([f"x{j}" for j in range(12)])
+        (tmp_path / f"{n}.csv").write_text("\n".join([f"{names},label", *rows]) + f"\n{bad}")
+    source = csv_source([tmp_path / f"{n}.csv" for n in range(3)], piece=20_000, skip_bad=True)
+    with pytest.warns(UserWarning, match="skipped") as caught:
+        net(engine, epochs=1).fit(source)
+    told = sorted(str(each.message) for each in caught)
+    assert len(told) == 2
+    assert "1.csv: 1 bad row skipped, the first at line 602: Expected 13 columns" in told[0]
+    assert "2.csv: 2 bad rows skipped, the first at line 602" in told[1]
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        (
+            {"p": ["q", "r"] * 20},
+            r"partition 0 of a Dask dataframe: column 'p' holds 'q' in row 1; encode it",
+        ),
+        ({"p": [1.5, None] * 20}, r"partition 0 .*: column 'p' holds no value in row 2; remove"),
+        ({"p": [1.5, np.inf] * 20}, r"partition 0 .*: column 'p' holds inf in row 2"),
+        ({"p": np.arange(40).astype("M8[s]")}, r"partition 0 .*: column 'p' holds .*1970.* in row 1; encode"),
+        (
+            {"n": [1] * 30 + [None] * 10},
+            r"partition 1 of a Dask dataframe: column 'n' holds no value in row 11",
+        ),
+        ({"label": ["a", "b", None, "a"] * 10}, r"partition 0 .*: column 'label' holds no value"),
+        ({"label": [1, 0, None, 1] * 10}, r"partition 0 .*: column 'label' holds no value"),
+    ],
+)
+def test_a_dask_dataframe_that_cannot_be_trained_on_says_why(engine, columns, says):
+    pd = pytest.importorskip("pandas")
+    dd = pytest.importorskip("dask.dataframe")
+    frame = pd.DataFrame({"p": [0.5, 1.5] * 20, "label": ["a", "b"] * 20, **columns})
+    if "n" in columns:
+        frame["n"] = frame["n"].astype("Int64")
+    if columns.get("label", [""])[0] == 1:
+        frame["label"] = frame["label"].astype("Int64")
+    source = as_source(dd.from_pandas(frame, npartitions=2), target="label")
+    with pytest.raises(DataFileError, match=says):
+        net(engine).fit(source)
+
+
+def test_dask_arrays_of_objects_that_cannot_be_trained_on_say_why(engine):
+    da = pytest.importorskip("dask.array")
+    X, y = blobs(40)
+    words, some = X.astype(object), np.array(["a", "b", None, "b"] * 10, dtype=object)
+    words[3, 1] = "q"
+    y = da.from_array(y, chunks=20)
+    with pytest.raises(DataFileError, match="block 0 of a Dask array: column 2 of X holds 'q' in row 4"):
+        net(engine).fit(da.from_array(words, chunks=(20, -1)), y)
+    with pytest.raises(DataFileError, match="block 0 of a Dask array: y holds no value in row 3"):
+        net(engine).fit(da.from_array(X, chunks=(20, -1)), da.from_array(some, chunks=20))
+
+
+def test_validation_data_may_be_a_dask_collection(engine):
+    da = pytest.importorskip("dask.array")
+    X, y = blobs()
+    held = da.from_array(X[:90], chunks=(40, -1)), da.from_array(y[:90], chunks=40)
+    expected = net(engine).fit(X, y, X_val=X[:90], y_val=y[:90]).history_["val_error"]
+    for training in ((X, y), (da.from_array(X, chunks=(200, -1)), da.from_array(y, chunks=200))):
+        there = net(engine).fit(*training, X_val=held[0], y_val=held[1])
+        np.testing.assert_allclose(there.history_["val_error"], expected, rtol=1e-6)
+
+
+def test_columns_of_a_dask_dataframe_are_taken_by_their_names(engine):
+    pd, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
+    X, y = blobs()
+    frame = pd.DataFrame(X, columns=[f"x{n}" for n in range(12)]).assign(kind=np.array(["0", "1", "x"])[y])
+    held = frame[frame["kind"] != "x"].astype({"kind": int})  # as texts they are classes, too
+    source = as_source(dd.from_pandas(frame, npartitions=3), target="kind")
+    there = net(engine).fit(source, X_val=as_source(dd.from_pandas(held, npartitions=2), target="kind"))
+    mixed = dd.from_pandas(held[held.columns[::-1]], npartitions=2)
+    again = net(engine).fit(source, X_val=as_source(mixed, target="kind"))
+    np.testing.assert_allclose(again.history_["val_error"], there.history_["val_error"], rtol=1e-6)
+    here = net(CPUEngine("float64")).fit(X, y, X_val=X[y < 2], y_val=y[y < 2])
+    np.testing.assert_allclose(there.history_["val_error"], here.history_["val_error"], rtol=1e-6)
+
+
 def test_a_source_is_looked_through_as_here(engine):
     """Also where no group of parts has all classes, and some parts are empty."""
     X, y = blobs()

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thetanet.data.arrays import Samples
+from thetanet.data.skipping import skipped_by, warn_of
 from thetanet.data.source import ArrayPart, Kind, Source, digest_of, read_part
 from thetanet.data.streams import StreamedSamples, head_of
 from thetanet.data.survey import Progress, Survey, add
@@ -162,7 +163,8 @@ def _join(pieces: list[Samples]) -> tasks.Group:
 def _spread_parts(engine: Any, samples: StreamedSamples) -> Any:
     divided, sizes = _divided[samples.source]
     bare = replace(samples, X=None, L=np.zeros(0), source=Source("no parts yet", [None]))  # type: ignore[list-item]
-    held = engine.derive(divided, [partial(_ready, bare, engine.keep, M) for M in sizes])
+    # A group without samples has no terms to add to a sum.
+    held = engine.derive(divided, [partial(_ready, bare, engine.keep, M) if M else None for M in sizes])
     if engine.keep:
         engine.collect(held, _nothing)
         divided.release()
@@ -194,17 +196,22 @@ def look(engine: Any, source: Source, progress: Progress | None = None) -> tuple
     """
     divided = engine.hold(_parts, source.parts)
     seen = engine.collect(divided, _look)
-    sizes = [0 if found is None else found.M for found, _ in seen]
+    sizes = [0 if found is None else found.M for found, _, _ in seen]
     _divided[source] = divided, sizes
     if progress is not None:
         progress(len(source.parts), len(source.parts))
-    found = merged(source.name, [found for found, _ in seen], [said for _, said in seen])
+    skipped = _skipped(source, [skipped for _, _, skipped in seen])
+    warn_of(skipped)
+    found = merged(source.name, [found for found, _, _ in seen], [said for _, said, _ in seen])
+    found.skipped = skipped
     enough = int(np.searchsorted(np.cumsum(sizes), _HEAD)) + 1
     heads = [ArrayPart(*head) for head in engine.collect(divided, _head, enough) if head is not None]
     return (found, *head_of(Source("the first parts", heads)))
 
 
-def _look(engine: Any, group: tasks.Group, number: int) -> tuple[Survey | None, list[bytes]]:
+def _look(
+    engine: Any, group: tasks.Group, number: int
+) -> tuple[Survey | None, list[bytes], dict[str, list[Any]]]:
     found: Survey | None = None
     digests = []
     for part in group.content:
@@ -222,7 +229,19 @@ def _look(engine: Any, group: tasks.Group, number: int) -> tuple[Survey | None, 
             counts.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
             found.counts = dict(counts)
         add(found, X)
-    return found, digests
+    return found, digests, skipped_by(Source("a group of parts", group.content))
+
+
+def _skipped(source: Source, groups: Sequence[dict[str, list[Any]]]) -> dict[str, list[Any]]:
+    """Return for each file what all groups have skipped, and what was when the source was opened."""
+    unpacked = getattr(source, "unpacked", ())
+    here = skipped_by(Source(source.name, unpacked)) if unpacked else {}
+    whole: dict[str, list[Any]] = {}
+    for skipped in [here, *groups]:
+        for file, (count, first, why) in skipped.items():
+            before = whole.get(file, [0, first, why])
+            whole[file] = [before[0] + count, *before[1:]]
+    return whole
 
 
 def _head(engine: Any, group: tasks.Group, number: int, enough: int) -> Any:

@@ -102,11 +102,13 @@ class DaskEngine:
             return self.client.compute(part.delayed)
         return self.calls.submit(tasks.identity, part.sent) if hasattr(part, "sent") else part
 
-    def derive(self, held: Any, makes: Sequence[Callable[[list[Any]], Any]]) -> Any:
-        """Have workers make groups of other groups, each by a function of its own."""
+    def derive(self, held: Any, makes: Sequence[Callable[[list[Any]], Any] | None]) -> Any:
+        """Have workers make groups of other groups, each by a function of its own; those with None go."""
         from thetanet.engine.dask.calls import Held
 
-        return Held(self.calls, makes, [partial(lambda n: [held.group(n)], n) for n in range(len(held))])
+        made = [(n, make) for n, make in enumerate(makes) if make is not None]
+        pieces = [partial(lambda n: [held.group(n)], n) for n, _ in made]
+        return Held(self.calls, [make for _, make in made], pieces)
 
     def collect(self, held: Any, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Return function(engine, group, number, *arguments) of all groups, in order."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.errors import InputError, MissingExtraError
+from thetanet.errors import DataFileError, InputError, MissingExtraError
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,10 @@ class DelayedPart:
         """Compute it here, by whatever Dask computes with by default."""
         X, y = self.delayed.compute()
         return X, y
+
+    def then(self, function: Callable[[tuple[Any, Any]], tuple[Any, Any]]) -> DelayedPart:
+        """Return the part that a function makes of this one."""
+        return replace(self, delayed=_delayed(function)(self.delayed))
 
 
 def is_collection(X: Any) -> bool:
@@ -46,8 +51,8 @@ def parts_of_arrays(X: Any, y: Any) -> list[DelayedPart]:
         )
     blocks = zip(X.to_delayed().ravel(), y.to_delayed().ravel(), strict=True)
     return [
-        DelayedPart(_delayed(_pair)(one, other), f"block {n} of a Dask array")
-        for n, (one, other) in enumerate(blocks)
+        DelayedPart(_delayed(_pair)(one, other, where), where)
+        for where, (one, other) in ((f"block {n} of a Dask array", pair) for n, pair in enumerate(blocks))
     ]
 
 
@@ -66,8 +71,10 @@ def parts_of_frame(frame: Any, target: str | list[str]) -> list[DelayedPart]:
             f"target={target!r}: the dataframe has the columns {list(frame.columns)}; name one of them"
         )
     return [
-        DelayedPart(_delayed(_cut)(part, names, several), f"partition {n} of a Dask dataframe")
-        for n, part in enumerate(frame.to_delayed())
+        DelayedPart(_delayed(_cut)(part, names, several, where), where)
+        for where, part in (
+            (f"partition {n} of a Dask dataframe", part) for n, part in enumerate(frame.to_delayed())
+        )
     ]
 
 
@@ -84,18 +91,74 @@ def _delayed(function: Any) -> Any:
     return library.delayed(function, pure=False)
 
 
-def _pair(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
-    return _numbers(X), np.asarray(y)
+def _pair(X: Any, y: Any, where: str) -> tuple[Any, NDArray[Any]]:
+    names, y = [f"column {n + 1} of X" for n in range(X.shape[1])], np.asarray(y)
+    return _numbers(X, names, where), _labels(y, ["y"] * (y.shape[1] if y.ndim == 2 else 1), where)
 
 
-def _cut(frame: Any, names: list[str], several: bool) -> tuple[Any, NDArray[Any]]:
-    labels = frame[names] if several else frame[names[0]]
-    return _numbers(frame.drop(columns=names).to_numpy()), labels.to_numpy()
+def _cut(frame: Any, names: list[str], several: bool, where: str) -> tuple[Any, NDArray[Any]]:
+    inputs, labels = frame.drop(columns=names), frame[names] if several else frame[names[0]]
+    return (
+        _numbers(inputs.to_numpy(), [f"column {name!r}" for name in inputs.columns], where),
+        _labels(labels.to_numpy(), [f"column {name!r}" for name in names], where),
+    )
 
 
-def _numbers(X: Any) -> Any:
-    """Return inputs as the engine reads them: uint8, float32 or float64; sparse ones as CSR."""
+def _numbers(X: Any, names: list[str], where: str) -> Any:
+    """Return inputs as the engine reads them: uint8, float32 or float64; sparse ones as CSR.
+
+    Raises
+    ------
+    DataFileError
+        If they are no numbers, or not finite ones.
+    """
     if hasattr(X, "tocsr"):
         return X.tocsr()
     X = np.ascontiguousarray(X)
-    return X if X.dtype in (np.uint8, np.float32, np.float64) else X.astype(np.float64)
+    try:
+        if X.dtype.kind not in "biufO":
+            raise TypeError
+        numbers = X if X.dtype in (np.uint8, np.float32, np.float64) else X.astype(np.float64)
+    except (TypeError, ValueError):
+        raise _fault(X, names, where) from None
+    if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
+        raise _fault(X, names, where)
+    return numbers
+
+
+def _labels(y: NDArray[Any], names: list[str], where: str) -> NDArray[Any]:
+    """Return labels, none of which may be missing."""
+    if y.dtype.kind == "O" or (y.dtype.kind == "f" and np.isnan(y).any()):
+        for row, values in enumerate(y if y.ndim == 2 else y[:, None]):
+            for name, value in zip(names, values, strict=True):
+                if _is_missing(value):
+                    raise _missing(name, row, where)
+    return y
+
+
+def _fault(X: NDArray[Any], names: list[str], where: str) -> DataFileError:
+    """Return the error that says which value is no finite number."""
+    for row, values in enumerate(X):
+        for name, value in zip(names, values.astype(object), strict=True):
+            if _is_missing(value):
+                return _missing(name, row, where)
+            try:
+                if not isinstance(value, np.datetime64 | np.timedelta64) and np.isfinite(float(value)):
+                    continue
+            except (TypeError, ValueError):
+                pass
+            return DataFileError(
+                f"{where}: {name} holds {value!r} in row {row + 1}; encode it as a number, or leave it out"
+            )
+    return DataFileError(f"{where}: X holds {X.dtype}, not numbers; encode it, or leave it out")
+
+
+def _missing(name: str, row: int, where: str) -> DataFileError:
+    return DataFileError(f"{where}: {name} holds no value in row {row + 1}; remove the row or impute it")
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)  # NaN and NaT
+    except TypeError:
+        return True  # pandas.NA, which is neither equal nor different
