@@ -386,8 +386,8 @@ def test_what_is_wrong_with_a_row_of_parquet(tmp_path):
         ),
         ({"a": [1, 2], "y": [[0], [1]]}, "'y' holds list"),
         ({"a": [1, 2]}, "no column that is known as the target"),
-        ({"a": [b"xy", b"xyz"], "y": [0, 1]}, "row 2: column 'a' holds 3 bytes, the first row 2"),
-        ({"a": [[1, 2], [3]], "y": [0, 1]}, "row 2: column 'a' holds 1 values, the first row 2"),
+        ({"a": [b"xy", b"xyz"], "y": [0, 1]}, "row 2: column 'a' holds 3 bytes, the first value 2"),
+        ({"a": [[1, 2], [3]], "y": [0, 1]}, "row 2: column 'a' holds 1 values, the first value 2"),
         ({"a": [b"xy", b"xy"], "b": [1, 2], "y": [0, 1]}, "'a' holds binary, not numbers"),
     ],
 )

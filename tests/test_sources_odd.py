@@ -444,3 +444,31 @@ def test_rows_are_counted_from_1(tmp_path):
         joined(open_source(tmp_path))
     with pytest.raises(DataFileError, match="rows 6 to 10: row 8 holds NaN"):
         joined(array_source(X, np.arange(10), rows=5))
+
+
+# Parquet
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.list_(pa.uint8()), pa.binary(2)])
+def test_the_width_of_a_column_is_that_of_its_first_value(tmp_path, kind):
+    schema = pa.schema({"pixels": kind, "y": pa.int64()})
+    pixels = [b"\1\2", b"\3\4"] if pa.types.is_binary(kind) or kind == pa.binary(2) else [[1, 2], [3, 4]]
+    pq.write_table(schema.empty_table(), tmp_path / "0.parquet")
+    pq.write_table(pa.table({"pixels": pixels, "y": [0, 1]}, schema=schema), tmp_path / "1.parquet")
+    assert joined(open_source(tmp_path))[0].tolist() == [[1, 2], [3, 4]]
+    odd = pa.table({"pixels": [None, *pixels], "y": [0, 0, 1]}, schema=schema)
+    pq.write_table(odd, tmp_path / "0.parquet")
+    with pytest.raises(DataFileError, match="row 1: column 'pixels' holds no value;"):
+        joined(open_source(tmp_path))
+    assert without_warnings(open_source(tmp_path, skip_bad=True)).M == 4
+    for name in ("0", "1"):
+        pq.write_table(pa.table({"pixels": [None], "y": [0]}, schema=schema), tmp_path / f"{name}.parquet")
+    with pytest.raises(DataFileError, match=r"0.parquet: column 'pixels' holds no values"):
+        open_source(tmp_path)
+
+
+def test_bytes_are_of_the_type_that_is_asked_for(tmp_path):
+    path = write_table(tmp_path / "d.parquet", {"pixels": [b"\1\2", b"\3\xff"], "y": [0, 1]})
+    X, _ = joined(open_source(path, dtype="float32"))
+    assert X.dtype == np.float32
+    assert X.tolist() == [[1, 2], [3, 255]]

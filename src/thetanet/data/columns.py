@@ -76,9 +76,7 @@ def target_of(file: str, names: Sequence[str], target: str | None) -> str:
     DataFileError
         If there is none, or names are not unique.
     """
-    if len(set(names)) < len(names):
-        name = _repeated(names)
-        raise DataFileError(f"{file}: has {names.count(name)} columns named {name!r}; rename all but one")
+    check_unique(file, names)
     if target is not None:
         if target not in names:
             raise DataFileError(f"{file}: has no column {target!r} to be the target; it has {_listed(names)}")
@@ -91,6 +89,13 @@ def target_of(file: str, names: Sequence[str], target: str | None) -> str:
             "say which, by target=NAME (--target NAME)"
         )
     return found[0]
+
+
+def check_unique(file: str, names: Sequence[str]) -> None:
+    """Check that the names of columns tell them apart."""
+    if len(set(names)) < len(names):
+        name = _repeated(names)
+        raise DataFileError(f"{file}: has {names.count(name)} columns named {name!r}; rename all but one")
 
 
 def in_order(file: str, names: Sequence[str], inputs: Sequence[str] | None) -> tuple[str, ...]:
@@ -275,13 +280,13 @@ def _pixels(column: Any, columns: Columns, bad: dict[int, str]) -> NDArray[Any]:
             if value is not None and len(value) == width:
                 X[row] = np.frombuffer(value, np.uint8)
             elif value is not None:
-                bad.setdefault(row, f"column {name!r} holds {len(value)} bytes, the first row {width}")
+                bad.setdefault(row, f"column {name!r} holds {len(value)} bytes, the first value {width}")
         return X
     lengths = pa.compute.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
     missing = array.is_null().to_numpy(zero_copy_only=False)
     right = (lengths == width) & ~missing
     for row in np.flatnonzero((lengths != width) & ~missing).tolist():
-        bad.setdefault(row, f"column {name!r} holds {lengths[row]} values, the first row {width}")
+        bad.setdefault(row, f"column {name!r} holds {lengths[row]} values, the first value {width}")
     inner: dict[int, str] = {}
     flat = array.filter(pa.array(right)).flatten()
     values = _numbers(pa.chunked_array([flat]), name, inner)

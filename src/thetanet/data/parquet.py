@@ -15,6 +15,7 @@ from thetanet.data.columns import (
     check_dtype,
     check_inputs,
     check_same_names,
+    check_unique,
     in_order,
     inputs_dtype,
     label_kind,
@@ -128,28 +129,19 @@ def parquet_source(
     check_dtype(dtype)
     check_inputs(inputs)
     names, label = named(paths)
+    files = [_opened(name) for name in names]
+    if not files:
+        raise InputError("Parquet: there are no samples in an empty list of files")
+    columns = _columns(files, target, dtype, inputs)
     parts: list[ParquetPart] = []
-    columns: Columns | None = None
-    kinds: dict[str, Any] = {}
-    for name in names:
-        stamp, found, counts = _opened(name)
-        if columns is None:
-            kinds, columns = found[1], _columns(name, stamp, found, counts, target, dtype, inputs)
-        else:
-            check_same_names(name, found[0], names[0], list(kinds))
-            for column in columns.names:
-                if _kind(found[1][column]) != _kind(kinds[column]):
-                    raise DataFileError(
-                        f"{name}: column {column!r} holds {found[1][column]}, but {names[0]} "
-                        f"holds {kinds[column]} there; write all files with one type"
-                    )
+    for file in files:
         first = 1
-        for group, count in enumerate(counts):
+        for group, count in enumerate(file.counts):
             if count:
-                parts.append(ParquetPart(name, stamp, group, first, count, columns, skip_bad))
+                parts.append(ParquetPart(file.name, file.stamp, group, first, count, columns, skip_bad))
             first += count
-    if columns is None or not parts:
-        raise InputError(f"{names[0] if names else 'Parquet'}: there are no samples in it")
+    if not parts:
+        raise InputError(f"{label}: there are no samples in it")
     feature_names = None if columns.width else list(columns.inputs)
     width = (columns.width or len(columns.inputs)) * np.dtype(columns.dtype).itemsize
     if max(part.count for part in parts) * width > largest:
@@ -168,8 +160,23 @@ def _kind(kind: Any) -> str:
     return str(kind).removeprefix("large_")
 
 
-def _opened(name: str) -> tuple[tuple[int, int], tuple[list[str], dict[str, Any]], list[int]]:
-    """Return the stamp of a file, its columns and their types, and the rows of its groups."""
+@dataclass(frozen=True)
+class _File:
+    """A file that was looked at: its columns, their types, and the rows of its groups."""
+
+    name: str
+    stamp: tuple[int, int]
+    kinds: dict[str, Any]
+    counts: list[int]
+
+    def tables(self, columns: list[str], rows: int) -> Iterator[Any]:
+        """Yield some columns of all groups, so many rows at a time."""
+        for group, count in enumerate(self.counts):
+            if count:
+                yield from _decoded(self.name, self.stamp, group, columns, rows)
+
+
+def _opened(name: str) -> _File:
     pa = arrow()
     try:
         with open(name, "rb") as raw:
@@ -179,9 +186,10 @@ def _opened(name: str) -> tuple[tuple[int, int], tuple[list[str], dict[str, Any]
                 counts = [meta.row_group(group).num_rows for group in range(meta.num_row_groups)]
                 if min(counts, default=0) < 0 or sum(counts) != meta.num_rows:
                     raise DataFileError(f"{name}: its row groups do not add up; the file is damaged")
+                check_unique(name, schema.names)
                 kinds = dict(zip(schema.names, schema.types, strict=True))
-                names = [name for name in schema.names if not name.startswith(_INDEX)]
-                return stamp, (names, {name: kinds[name] for name in names}), counts
+                kinds = {name: kind for name, kind in kinds.items() if not name.startswith(_INDEX)}
+                return _File(name, stamp, kinds, counts)
     except DataFileError:
         raise
     except (pa.ArrowException, OSError, MemoryError, ValueError, TypeError, KeyError) as problem:
@@ -189,46 +197,46 @@ def _opened(name: str) -> tuple[tuple[int, int], tuple[list[str], dict[str, Any]
 
 
 def _columns(
-    file: str,
-    stamp: tuple[int, int],
-    found: tuple[list[str], dict[str, Any]],
-    counts: list[int],
-    target: str | None,
-    dtype: str | None,
-    wanted: Sequence[str] | None,
+    files: list[_File], target: str | None, dtype: str | None, wanted: Sequence[str] | None
 ) -> Columns:
-    """See what the columns hold."""
-    types = arrow().types
-    names, kinds = found
-    target = target_of(file, names, target)
+    """See what the columns hold, and that they hold it in all files."""
+    file, kinds = files[0].name, files[0].kinds
+    target = target_of(file, list(kinds), target)
     label = label_kind(file, target, kinds[target])
-    inputs = tuple(name for name in names if name != target)
+    inputs = tuple(name for name in kinds if name != target)
     if not inputs:
         raise DataFileError(f"{file}: has no column but the target {target!r}; inputs are missing")
-    head = {}
-    group = next((group for group, count in enumerate(counts) if count), None)
-    if group is not None:
-        for table in _decoded(file, stamp, group, list(inputs), 1):
-            head = table.to_pylist()[0]
-            break
-    kind = kinds[inputs[0]]
+    for other in files[1:]:
+        check_same_names(other.name, list(other.kinds), file, list(kinds))
+        for column in (*inputs, target):
+            if _kind(other.kinds[column]) != _kind(kinds[column]):
+                raise DataFileError(
+                    f"{other.name}: column {column!r} holds {other.kinds[column]}, but {file} "
+                    f"holds {kinds[column]} there; write all files with one type"
+                )
+    types, kind = arrow().types, kinds[inputs[0]]
     listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
     packed = types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
     if len(inputs) == 1 and (listed or packed) and not types.is_decimal(kind):
-        if not head.get(inputs[0]):
-            raise DataFileError(f"{file}: row 1: column {inputs[0]!r} holds no values")
         inner = {inputs[0]: kind.value_type} if listed else {}
-        return Columns(
-            target,
-            inputs,
-            label,
-            inputs_dtype(file, inner, dtype, {}) if listed else "uint8",
-            len(head[inputs[0]]),
-        )
+        held = inputs_dtype(file, inner, dtype, {}) if listed else dtype or "uint8"
+        return Columns(target, inputs, label, held, _width(files, inputs[0]))
     inputs = in_order(file, inputs, wanted)
+    heads = (table.to_pylist()[0] for each in files for table in each.tables(list(inputs), 1))
+    head: dict[str, Any] = next(heads, {})
     return Columns(
         target, inputs, label, inputs_dtype(file, {name: kinds[name] for name in inputs}, dtype, head)
     )
+
+
+def _width(files: list[_File], column: str) -> int:
+    """Return how many values the lists or bytes of a column have; the first rows may hold none."""
+    for file in files:
+        for table in file.tables([column], ROWS):
+            for value in table[column].to_pylist():
+                if value:
+                    return len(value)
+    raise DataFileError(f"{files[0].name}: column {column!r} holds no values")
 
 
 def _short(problem: BaseException) -> str:
