@@ -221,12 +221,15 @@ def bars():
     return X, y
 
 
-@pytest.mark.parametrize("form", ["images", "rows", "sparse"])
+@pytest.mark.parametrize("form", ["images", "rows", "sparse", "coo"])
 def test_mistakes_stand_in_order_of_their_probability(bars, form):
     from scipy import sparse
 
     X, y = bars
-    given = {"images": X, "rows": X.reshape(6, -1), "sparse": sparse.csr_array(X.reshape(6, -1))}[form]
+    rows = X.reshape(6, -1)
+    given = {"images": X, "rows": rows, "sparse": sparse.csr_array(rows), "coo": sparse.coo_matrix(rows)}[
+        form
+    ]
     ax = plot_mistakes(Bars(), given, y, shape=None if form == "images" else (3, 5))
     assert [text.get_text() for text in ax.texts] == [
         "low, not top\n77.8%",

@@ -258,6 +258,8 @@ def test_other_wrong_arguments_are_refused(sheet, net):
     small = TrainableNetwork(hidden=3, epochs=1).fit(np.eye(4), np.arange(4))
     with pytest.raises(InputError, match="takes 4 inputs"):
         read_numbers(sheet.grey, small)
+    with pytest.raises(InputError, match="not fitted"):
+        read_numbers(sheet.grey, TrainableNetwork(hidden=3))
 
 
 # ------------------------------------------------------------------ drawings and the command line

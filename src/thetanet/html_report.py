@@ -14,6 +14,7 @@ import thetanet
 from thetanet.atomic import write_whole
 from thetanet.errors import InputError
 from thetanet.fitted import FittedNetwork
+from thetanet.html_inputs import dense, lists_of, samples_of
 from thetanet.html_page import Html, drawing, element, facts, page, section
 from thetanet.html_sections import (
     belief,
@@ -116,7 +117,7 @@ def html_report(
     net : fitted network
         Any classifier of ours.
     X, y : arrays of shapes (M, D_I) and (M,), or (M, D_O) for multi-label
-        What to measure it on: test data.
+        What to measure it on: test data. X may be sparse, or a DataFrame.
     about : About, optional
         What else is known.
     history : dict of lists, optional
@@ -132,7 +133,7 @@ def html_report(
     Raises
     ------
     InputError
-        If the data do not fit the network, or history is none.
+        If the network is not fitted, the data do not fit it, or history is none.
     MissingExtraError
         If matplotlib is not installed.
 
@@ -149,8 +150,10 @@ def html_report(
     from thetanet.plots.axes import axes_of
 
     axes_of(None, (1, 1))  # fails at once where matplotlib is missing
+    net._must_be_fitted()
     about = About() if about is None else about
-    history = net.history_ if history is None else history
+    history = lists_of(net.history_ if history is None else history)
+    X, y = samples_of(net, X, y)
     shape = _image_shape(net, about, X, shape)
     if robust and shape is None:
         raise InputError("robustness: is measured on images; give shape, if these are some")
@@ -160,7 +163,7 @@ def html_report(
     tell("looking inside")
     health = inspect(net, X, largest=12)
     changed: dict[str, float] = {}
-    for change in robustness(net, X, y, shape) if robust else ():
+    for change in robustness(net, dense(X), y, shape) if robust else ():
         tell(f"changed images: {change[0]}")
         changed |= [change]
     tell("drawing")

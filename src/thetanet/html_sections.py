@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from thetanet.fitted import FittedNetwork
+from thetanet.html_inputs import dense
 from thetanet.html_page import Html, drawing, element, facts, picture, table
 from thetanet.inspection import Inspection
 from thetanet.report import Answers, Evaluation
@@ -159,10 +160,11 @@ def mistakes(X: Any, found: Evaluation, shape: tuple[int, int] | None) -> list[H
         return [element("p", count), table("The surest mistakes", headings, rows)]
     from thetanet.plots.embedding import pixels_text
 
+    shown = found.worst[: int(np.clip(60_000 // (shape[0] * shape[1]), 12, 60))]
     items = []
-    for mistake in found.worst[: int(np.clip(60_000 // (shape[0] * shape[1]), 12, 60))]:
+    pixels = dense(X, [mistake["row"] for mistake in shown])
+    for mistake, image in zip(shown, pixels, strict=True):
         row, true, answer = mistake["row"], short(mistake["true"]), short(mistake["predicted"])
-        image = X[row].toarray() if hasattr(X, "toarray") else np.asarray(X[row])
         sure = percent(mistake["probability"])
         alt = f"Sample {row}: {true}, taken for {answer}"
         source = pixels_text(image.reshape(shape))

@@ -131,8 +131,7 @@ def plot_mistakes(
     >>> plot_mistakes(load_pretrained(), X_test[:1500], y_test[:1500]).get_title(loc="left")
     '15 of 1,500 wrong, the surest first'
     """
-    if not hasattr(X, "toarray"):
-        X = np.asarray(X)
+    X = X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
     h, w = _image_shape(X, shape)
     if n < 1:
         raise InputError(f"n={n}: draw at least one mistake")

@@ -103,7 +103,7 @@ def read_numbers(grey: npt.ArrayLike, net: Any = None, *, reject_below: float = 
     Raises
     ------
     InputError
-        If the array is not a picture, or the network does not take images of 28x28 pixels.
+        If the array is not a picture, or the network is not fitted, or not for images of 28x28 pixels.
     """
     if not 0 <= reject_below <= 1:
         raise InputError(f"reject_below={reject_below!r}: is a confidence, between 0 and 1")
@@ -143,6 +143,7 @@ def _network(net: Any) -> Any:
         from thetanet.trainable import TrainableNetwork
 
         net = TrainableNetwork.from_model(model_in_package())
+    net._must_be_fitted()
     if net.theta_.D_I != 784:
         raise InputError(f"net takes {net.theta_.D_I} inputs; pictures need a network for 28x28 images")
     return net
