@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thetanet.cli.shared import JsonOption, app, out
+from thetanet.errors import InputError
 
 if TYPE_CHECKING:
     from thetanet.data.source import Source
@@ -46,11 +47,15 @@ class How:
     dtype: str | None = None
     zero_based: bool | None = None
 
-    def open(self, path: Path | Sequence[Path], like: int | None = None) -> Source:
+    def open(
+        self, path: Path | Sequence[Path], like: int | None = None, names: Sequence[str] | None = None
+    ) -> Source:
         """Open data as a source.
 
-        With `like`, it is further data, of so many inputs: options that have no meaning for it are left out.
+        With `like`, it is further data, of so many inputs, whose names are `names` if they have any: options
+        that have no meaning for it are left out.
         """
+        from thetanet.data.input_order import ordered_like
         from thetanet.data.open import TAKES, kind_of, open_source
 
         given = asdict(self)
@@ -60,11 +65,29 @@ class How:
             given = {name: value for name, value in given.items() if name in takes}
             if "n_features" in takes:
                 given["n_features"] = like  # a few samples need not show the last ones
-        return open_source(paths if len(paths) > 1 else paths[0], **given)
+        source = open_source(paths if len(paths) > 1 else paths[0], **given)
+        ordered_like(
+            source, names
+        )  # says at once that the names are others; who reads it cares for the order
+        return source
 
     def as_of(self, source: Source) -> How:
         """Return the same for further data, whose indices begin where those of this source do."""
         return replace(self, zero_based=getattr(source.parts[0], "zero_based", self.zero_based))
+
+    def must_have(self, *paths: Path | None) -> None:
+        """Check that there is data that these options are about."""
+        given = [
+            f"--{name.replace('_', '-')}"
+            for name, value in asdict(self).items()
+            if value not in (None, False)
+        ]
+        if self.zero_based is False:
+            given.append("--one-based")
+        if given and all(path is None for path in paths):
+            raise InputError(
+                f"{', '.join(given)}: say how data is read in parts, but there is no --data; give --data PATH"
+            )
 
     def needed(self, path: Path | None) -> bool:
         """Tell whether data is to be read in parts."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from thetanet.cli.shared import DataOption, JsonOption, ModelArgument, app, out
+from thetanet.cli.shared import ArraysOption, JsonOption, ModelArgument, app, out
 from thetanet.errors import InputError
 
 _PATIENCE = 2.0  # seconds without a sign of life
@@ -23,7 +23,7 @@ _PATIENCE = 2.0  # seconds without a sign of life
 @app.command()
 def report(
     model: ModelArgument = None,
-    data: DataOption = None,
+    data: ArraysOption = None,
     to: Annotated[Path, typer.Option("--out", help="Where to write the report")] = Path("report.html"),
     history: Annotated[
         Path | None,

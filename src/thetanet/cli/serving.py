@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from thetanet.cli.shared import DataOption, ModelArgument, app, load_network, out
+from thetanet.cli.shared import ArraysOption, ModelArgument, app, load_network, out
 
 
 @app.command()
 def serve(
     model: ModelArgument = None,
-    data: DataOption = None,
+    data: ArraysOption = None,
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0: everywhere")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one")] = 8000,
     allow_host: Annotated[

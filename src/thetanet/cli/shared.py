@@ -29,6 +29,12 @@ DataOption = Annotated[
         "--data", help="An .npz file (X, y, maybe X_test, y_test), table or folder: docs/data.md [MNIST]"
     ),
 ]
+ArraysOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="An .npz file (X, y, maybe X_test, y_test), or a folder of .npy or IDX files [MNIST]"
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text")]
 ModelArgument = Annotated[
     Path | None,
@@ -45,9 +51,16 @@ out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 fine, 1 a check failed, 2 wrong usage or bad input."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    shown: set[str] = set()
+
+    def show(message: Any, *_: Any, **__: Any) -> None:
+        if str(message) not in shown:  # data is looked at more than once
+            shown.add(str(message))
+            _complain(f"warning: {message}")
+
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = show
             code = app(arguments or ["--help"], prog_name="thetanet", standalone_mode=False)
     except (ThetanetError, ValueError, OSError) as problem:
         return _complain(str(problem))
@@ -58,10 +71,6 @@ def main(arguments: list[str] | None = None) -> int:
             return _complain(f"{problem.format_message()} (see thetanet --help)")
         raise
     return code if isinstance(code, int) else 0
-
-
-def _show_warning(message: Any, *_: Any, **__: Any) -> None:
-    _complain(f"warning: {message}")
 
 
 def _complain(message: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,7 +119,8 @@ def train(
     )  # fmt: skip
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every)
     how = How(target, skip_bad, size, dtype, zero_based)
-    given = _given(data, how, validation, validation_data)
+    how.must_have(data, test, validation_data)
+    given = _given(data, how, validation, validation_data, test)
     dataset, M, D_I = given.dataset, given.M, given.dataset.X.shape[1]
     if not as_json:
         shown = net.method_for(dataset.X, min(net.batch, M))[0]
@@ -152,7 +154,7 @@ def train(
         "seed": seed, "stopped": stopped, "seconds": seconds,
         "history": net.history_, "model": str(to), "pictures": [],
     }  # fmt: skip
-    found = _tested(net, given, data, test, how)  # test data is read now, for the first time
+    found = _tested(net, given, data, test, how)  # test samples are read now, for the first time
     if found is not None:
         report |= {"test_accuracy": found.accuracy, "test_error": found.error}
     if pictures is not None:
@@ -179,16 +181,22 @@ def train(
 
 @dataclass(frozen=True)
 class _Given:
-    """What to train on. Of data that is read in parts, `dataset` holds the first samples."""
+    """What to train on. Of data that is read in parts, `dataset` holds the first samples.
+
+    `test` is test data that is read in parts: opened before the training, which it might be of no use for.
+    """
 
     dataset: Dataset
     M: int
     samples: tuple[Any, ...]
     validation: dict[str, Any]
     in_parts: bool
+    test: Any = None
 
 
-def _given(data: Path | None, how: How, validation: float | None, validation_data: Path | None) -> _Given:
+def _given(
+    data: Path | None, how: How, validation: float | None, validation_data: Path | None, test: Path | None
+) -> _Given:
     """Open the data: arrays where they fit into memory, else a source."""
     from thetanet.data.files import load_data
 
@@ -205,16 +213,20 @@ def _given(data: Path | None, how: How, validation: float | None, validation_dat
             )
         source = how.open(data)  # type: ignore[arg-type]
         found = surveyed(source)
+        further = partial(how.as_of(source).open, like=found.kind.D_I, names=source.feature_names)
         if validation_data is not None:
-            held["X_val"] = how.as_of(source).open(validation_data, found.kind.D_I)
-        return _Given(Dataset(source.name, *head_of(source)), found.M, (source,), held, True)
+            held["X_val"] = further(validation_data)
+        tested = further(test) if how.needed(test) else None  # type: ignore[arg-type]
+        return _Given(Dataset(source.name, *head_of(source)), found.M, (source,), held, True, tested)
     dataset = load_data(data)
+    further = partial(how.open, like=dataset.X.shape[1])
     if how.needed(validation_data):
-        held["X_val"] = how.open(validation_data, dataset.X.shape[1])  # type: ignore[arg-type]
+        held["X_val"] = further(validation_data)  # type: ignore[arg-type]
     elif validation_data is not None:
         apart = load_data(validation_data)
         held = {"X_val": apart.X, "y_val": apart.y}
-    return _Given(dataset, dataset.X.shape[0], (dataset.X, dataset.y), held, False)
+    tested = further(test) if how.needed(test) else None  # type: ignore[arg-type]
+    return _Given(dataset, dataset.X.shape[0], (dataset.X, dataset.y), held, False, tested)
 
 
 def _tested(net: Any, given: _Given, data: Path | None, test: Path | None, how: How) -> Any:
@@ -222,9 +234,8 @@ def _tested(net: Any, given: _Given, data: Path | None, test: Path | None, how: 
     from thetanet.data.files import load_data
     from thetanet.report import evaluation
 
-    if test is not None and how.needed(test):
-        same = how.as_of(given.samples[0]) if given.in_parts else how
-        return measured(net, same.open(test, net.theta_.D_I))
+    if given.test is not None:
+        return measured(net, given.test)
     if test is not None:
         apart = load_data(test)
         return evaluation(net, apart.X, apart.y)

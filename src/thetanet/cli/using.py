@@ -18,7 +18,16 @@ from thetanet.cli.converting import (
     ZeroOption,
     measured,
 )  # fmt: skip
-from thetanet.cli.shared import DataOption, JsonOption, ModelArgument, RejectOption, app, load_network, out
+from thetanet.cli.shared import (
+    ArraysOption,
+    DataOption,
+    JsonOption,
+    ModelArgument,
+    RejectOption,
+    app,
+    load_network,
+    out,
+)
 from thetanet.errors import InputError
 
 
@@ -48,6 +57,7 @@ def evaluate(
 
     net = load_network(model)
     how = How(target, skip_bad, size, dtype, zero_based)
+    how.must_have(data)
     changed, drawn = {}, []
     if data is not None and how.needed(data):
         if robust or pictures is not None:
@@ -189,7 +199,7 @@ def check(
 
 
 @app.command()
-def inspect(model: ModelArgument = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+def inspect(model: ModelArgument = None, data: ArraysOption = None, as_json: JsonOption = False) -> None:
     """Look for what is wrong in a network: norms, saturated and dead units, dead inputs, largest weights."""
     from thetanet.data.files import load_data
     from thetanet.inspection import inspect as look

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.idx import read_idx_test, read_idx_training
+from thetanet.data.idx import find_idx, read_idx_test, read_idx_training
 from thetanet.data.mnist import load_mnist_test, load_mnist_training
 from thetanet.errors import DataFileError
 
+_IDX = (("images", 3), ("labels", 1))
 _NAMES = ("x", "y", "x_train", "y_train", "x_test", "y_test")
 
 
@@ -58,23 +59,28 @@ def load_data(path: str | PathLike[str] | None = None) -> Dataset:
     Raises
     ------
     DataFileError
-        If nothing is there, or it cannot be read.
+        If nothing is there, or it cannot be read, or only in parts, by `open_source`.
     """
     if path is None:
         return Dataset("MNIST", *load_mnist_training(), load_mnist_test)
     where = Path(path)
+    apart = "`thetanet convert` makes .npy files of tables, svmlight and images"
     if where.is_dir():
         arrays: dict[str, Callable[[], Any]] = {
             file.stem: partial(_read_npy, file) for file in sorted(where.glob("*.npy"))
         }
         if arrays:
             return _choose(where, arrays)
+        if not any(find_idx(where, f"{part}-{what}", n) for part in ("train", "t10k") for what, n in _IDX):
+            raise DataFileError(f"{path}: is no folder of .npy or IDX files; {apart}")
         X, y = read_idx_training(where)
         return Dataset(str(path), X, y, partial(read_idx_test, where, X.shape[1]))
     if not where.exists():
         raise DataFileError(f"{path}: there is no such file or folder; give an .npz file or a folder")
-    if where.suffix != ".npz":
-        raise DataFileError(f"{path}: the name must end in .npz, or be a folder of IDX or .npy files")
+    if where.suffix.lower() != ".npz":
+        raise DataFileError(
+            f"{path}: the name must end in .npz, or be a folder of .npy or IDX files; {apart}"
+        )
     return _choose(where, _members(where))
 
 
@@ -85,7 +91,7 @@ def _members(path: Path) -> dict[str, Callable[[], Any]]:
 
     def read(name: str) -> Any:
         with (
-            _as_data_file_error(path, ".npz", "numpy.savez"),
+            _as_data_file_error(path, ".npz", "numpy.savez", name),
             path.open("rb") as raw,
             np.load(raw, allow_pickle=False) as file,
         ):
@@ -95,15 +101,20 @@ def _members(path: Path) -> dict[str, Callable[[], Any]]:
 
 
 def _read_npy(file: Path) -> Any:
-    with _as_data_file_error(file, ".npy", "numpy.save"):
+    with _as_data_file_error(file, ".npy", "numpy.save", file.stem):
         return np.load(file, mmap_mode="r", allow_pickle=False)
 
 
 @contextmanager
-def _as_data_file_error(path: Path, kind: str, writer: str) -> Iterator[None]:
+def _as_data_file_error(path: Path, kind: str, writer: str, array: str = "") -> Iterator[None]:
     try:
         yield
     except Exception as problem:  # zipfile, zlib, struct, tokenize, ...: NumPy lets each of them through
+        if any(sign in str(problem) for sign in ("Object arrays", "Python objects")):  # of NumPy's two ways
+            raise DataFileError(
+                f"{path}: {array} holds Python objects; write texts as {array}.astype(str), numbers as a "
+                "type of NumPy"
+            ) from problem
         message = f"{path}: cannot be read as {kind} ({problem}); write it with {writer}"
         raise DataFileError(message) from problem
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from thetanet.data.idx import find_idx, inflated, read_header
 from thetanet.data.npy import Array, NpyPart, stamp_of
 from thetanet.data.source import ROWS, Source
-from thetanet.data.spool import SpooledSource, TemporaryFolder, origin_of
+from thetanet.data.spool import SpooledSource, origin_of
+from thetanet.data.temporary import TemporaryFolder, room_for
 from thetanet.errors import DataFileError
 
 _GZIP = b"\x1f\x8b"
@@ -114,7 +115,7 @@ def _unpacked(file: io.BufferedReader, name: str, to: str) -> Array:
     content = inflated(file, name)
     dtype, shape = read_header(content, name)
     left = _size(dtype, shape)
-    with open(to, "wb") as plain:
+    with room_for(name), open(to, "wb") as plain:
         while left and (piece := content.read(min(left, 1 << 20))):
             plain.write(piece)
             left -= len(piece)

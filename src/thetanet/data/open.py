@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from thetanet.checks import check_number
 from thetanet.data.idx import find_idx
 from thetanet.data.npy import npy_source, npz_source
 from thetanet.data.source import Source
-from thetanet.data.spool import CSR, TemporaryFolder, csr_source, held, origin_of
+from thetanet.data.spool import CSR, csr_source, held, origin_of
+from thetanet.data.temporary import TemporaryFolder, room_for
 from thetanet.errors import DataFileError, InputError
 
 BIG = 1 << 30  # bytes of X.npy that are not read into memory at once
@@ -84,12 +86,14 @@ def open_source(
     >>> source = open_source("clicks/", target="clicked")  # doctest: +SKIP
     >>> net = ThetaNetClassifier().fit(source)  # doctest: +SKIP
     """
-    paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(each) for each in path]
-    if not paths:
-        raise InputError("path: is an empty list; give at least one file")
+    paths = _paths(path)
     for each in paths:
         if not each.exists():
             raise DataFileError(f"{each}: there is no such file or folder")
+    if target is not None and not isinstance(target, str):
+        raise InputError(f"target={target!r}: must be the name of a column")
+    if n_features is not None:
+        check_number("n_features", n_features, least=1, whole=True)
     kind, files = kind_of(paths)
     given: dict[str, Any] = {"target": target, "skip_bad": skip_bad, "size": size, "dtype": dtype}
     given |= {"inputs": inputs, "n_features": n_features, "zero_based": zero_based}
@@ -98,6 +102,17 @@ def open_source(
         if told and name not in TAKES.get(kind, ()):
             raise InputError(f"{name}={value!r}: has no meaning for {paths[0]} ({kind}); leave it out")
     return _opened(kind, files, {name: given[name] for name in TAKES.get(kind, ())})
+
+
+def _paths(path: Any) -> list[Path]:
+    one = isinstance(path, str | os.PathLike) or not isinstance(path, Iterable)
+    given = [path] if one else list(path)
+    if not all(isinstance(each, str | os.PathLike) for each in given):
+        hint = "; for samples in memory use array_source(X, y)" if hasattr(path, "shape") else ""
+        raise InputError(f"path: is {type(path).__name__}; give a path, or a list of paths{hint}")
+    if not given:
+        raise InputError("path: is an empty list; give at least one file")
+    return [Path(each) for each in given]
 
 
 def _opened(kind: str, files: list[Path], how: dict[str, Any]) -> Source:
@@ -202,8 +217,11 @@ def _unpacked(path: Path) -> Source:
             long = "x_train" in members and "y_train" in members
             for name in ("X", "y"):
                 member = members[f"{name.lower()}_train" if long else name.lower()]
-                with archive.open(member) as packed, open(Path(folder.name) / f"{name}.npy", "wb") as plain:
-                    shutil.copyfileobj(packed, plain, 1 << 20)
+                plain = Path(folder.name) / f"{name}.npy"
+                with room_for(str(path)), archive.open(member) as packed, plain.open("wb") as file:
+                    shutil.copyfileobj(packed, file, 1 << 20)
+    except InputError:
+        raise
     except Exception as problem:  # zipfile and zlib raise nearly anything for what is damaged
         raise DataFileError(
             f"{path}: cannot be read as .npz ({problem}); write it with numpy.savez"
@@ -216,16 +234,23 @@ def _unpacked(path: Path) -> Source:
 
 
 def source_needed(path: Path_ | None) -> bool:
-    """Tell whether data is read in parts: tables, svmlight, images, sparse folders, X.npy of over 1 GB."""
+    """Tell whether data is for `open_source`: all but .npz files, IDX files, and X.npy of up to 1 GB.
+
+    That is so for what is no data, too: the message names all formats.
+    """
     if path is None or not Path(path).exists():
         return False
     where = Path(path)
     if where.is_file():
-        return where.suffix.lower() in _KINDS
+        return where.suffix.lower() != ".npz"
     try:
         kind = _folder_kind(where)[0]
-    except DataFileError:
-        return False  # and the reader of arrays says what is wrong
+    except DataFileError:  # the reader of arrays says better what arrays lack
+        return not (
+            list(where.glob("*.npy"))
+            or find_idx(where, "t10k-images", 3)
+            or find_idx(where, "t10k-labels", 1)
+        )
     if kind == "npy":
         return _pair(where, ("x_train", "x"), ("y_train", "y"))[0].stat().st_size > BIG
     return kind not in ("idx", "npz")

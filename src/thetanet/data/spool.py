@@ -6,11 +6,9 @@ Memory: one batch. The number of samples is written into the file when it is kno
 from __future__ import annotations
 
 import os
-import shutil
 import struct
-import tempfile
-import weakref
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,8 +16,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from thetanet.data.label_types import plain_labels
 from thetanet.data.npy import Array, NpyPart, npy_array, npy_source, stamp_of
 from thetanet.data.source import ROWS, Source
+from thetanet.data.temporary import TemporaryFolder, room_for
 from thetanet.errors import DataFileError, InputError
 
 _HEADER = 128  # bytes; room for any number of rows
@@ -58,12 +58,13 @@ class NpyWriter:
 
     def close(self) -> None:
         """Write how many rows there are."""
-        if not self._file.closed:
+        if self._file.closed:
+            return
+        with self._file:  # is closed on a full disk too
             if self.shape is not None:
                 self._head()
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._file.close()
 
     def _head(self) -> None:
         said = {
@@ -106,8 +107,9 @@ class Spool:
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        for writer in self._writers.values():
-            writer.close()
+        with ExitStack() as all_of_them:
+            for writer in self._writers.values():
+                all_of_them.callback(writer.close)
 
     def append(self, X: Any, y: Any) -> None:
         """Write samples.
@@ -118,15 +120,13 @@ class Spool:
             If they are of another kind than those before.
         """
         sparse = hasattr(X, "tocsr")
-        X, y = X.tocsr() if sparse else np.asarray(X), np.asarray(y)
-        if y.dtype == object or y.dtype.kind == "T":
-            y = y.astype(str)
+        X, y = X.tocsr() if sparse else np.asarray(X), plain_labels(y)
         if X.ndim < 2 or y.ndim not in (1, 2) or X.shape[0] != len(y):
             raise InputError(
                 f"X has shape {X.shape} and y {y.shape}; X needs one row and y one label for each sample"
             )
-        if X.dtype.kind not in "biuf" or y.dtype.kind not in _GROUPS:
-            raise InputError(f"X holds {X.dtype} and y {y.dtype}; give numbers, and labels of one kind")
+        if X.dtype.kind not in "biuf":
+            raise InputError(f"X holds {X.dtype}; give numbers")
         X = X if sparse else X.reshape(len(X), -1)
         if self.sparse is None:
             self.sparse, self.D_I = sparse, X.shape[1]
@@ -138,8 +138,9 @@ class Spool:
             now, before = ("sparse" if kind else "dense" for kind in (sparse, self.sparse))
             raise InputError(f"X has {X.shape[1]} {now} inputs, those before {self.D_I} {before} ones")
         if sparse:
-            X.sort_indices()
-            X.sum_duplicates()
+            if not X.has_canonical_format:  # else the caller's own would be sorted
+                X = X.copy()
+                X.sum_duplicates()
             self._writers[CSR[0]].append(X.data)
             self._writers[CSR[1]].append(X.indices.astype(np.int32))
             self._writers[CSR[2]].append(X.indptr[1:].astype(np.int64) + self._stored)
@@ -164,8 +165,8 @@ class CsrPart:
 
     @property
     def where(self) -> str:
-        """Say which file and rows."""
-        return f"{self.data.path}, rows {self.low:,} to {self.high - 1:,}"
+        """Say which file and rows, counted from 1."""
+        return f"{self.data.path}, rows {self.low + 1:,} to {self.high:,}"
 
     @property
     def state(self) -> tuple[Any, ...]:
@@ -230,14 +231,6 @@ class SpooledPart(NpyPart):
         return self.origin, self.low, self.high
 
 
-class TemporaryFolder:
-    """A folder for what is unpacked, in TMPDIR, which is removed with this object or at the end."""
-
-    def __init__(self) -> None:
-        self.name = tempfile.mkdtemp(prefix="thetanet-")
-        weakref.finalize(self, shutil.rmtree, self.name, ignore_errors=True)
-
-
 class SpooledSource(Source):
     """A source in a temporary folder, which is removed with it."""
 
@@ -262,7 +255,7 @@ def spooled(
     """
     folder = TemporaryFolder()
     where = Path(folder.name)
-    with Spool(where) as spool:
+    with room_for(name), Spool(where) as spool:
         for n, batch in enumerate(batches):
             try:
                 X, y = batch
