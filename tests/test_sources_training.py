@@ -1,5 +1,6 @@
 """Training on sources is training on arrays: validation, weights, callbacks, labels and their messages."""
 
+import json
 import re
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from thetanet import ThetaNetClassifier, array_source, open_source
 from thetanet.cli import main
-from thetanet.errors import InputError
+from thetanet.errors import DataFileError, InputError
+from thetanet.report_of_parts import evaluation_of_parts
 from thetanet.trainable import TrainableNetwork
 
 M, D_I = 240, 5
@@ -167,3 +169,80 @@ def test_a_source_where_arrays_are_needed_is_told(kind):
     for method in (trained.predict, trained.predict_proba, trained.partial_fit, kind().partial_fit):
         with pytest.raises(InputError, match="X: is a source, which is read in parts"):
             method(source)
+
+
+# Names of inputs
+
+
+def reordered(path, X=X_VAL, y=Y_VAL, order=(3, 1, 4, 0, 2)):
+    return write_csv(path, X[:, order], y, [NAMES[j] for j in order])
+
+
+def spooled_table(path):
+    """A table whose row groups are too large, so that it is unpacked first."""
+    pq, csv = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.csv")
+    from thetanet.data.parquet import parquet_source
+
+    pq.write_table(csv.read_csv(reordered(path)), path.with_suffix(".parquet"))
+    return parquet_source(path.with_suffix(".parquet"), largest=500)
+
+
+@pytest.mark.parametrize("kind", ["csv", "unpacked"])
+@pytest.mark.parametrize("training", ["source", "frame"])
+def test_inputs_of_further_data_are_taken_by_their_names(tmp_path, kind, training):
+    pd = pytest.importorskip("pandas")
+    path = tmp_path / "v.csv"
+    held = spooled_table(path) if kind == "unpacked" else open_source(reordered(path))
+    frame = pd.DataFrame(X, columns=NAMES), Y
+    given = frame if training == "frame" else (open_source(write_csv(tmp_path / "t.csv")),)
+    expected = net().fit(array_source(X, Y), X_val=X_VAL, y_val=Y_VAL)
+    found = net().fit(*given, X_val=held)
+    assert found.history_["val_error"] == pytest.approx(expected.history_["val_error"], rel=1e-5)
+    measured = evaluation_of_parts(found, held)
+    assert measured.error == pytest.approx(expected.history_["val_error"][-1], rel=1e-5)
+    assert found.feature_names_in_.tolist() == NAMES
+    again = evaluation_of_parts(found, array_source(X_VAL, Y_VAL))  # has no names
+    assert again.error == pytest.approx(measured.error)
+
+
+def test_inputs_of_other_names_are_told(tmp_path, capsys):
+    train, other = write_csv(tmp_path / "t.csv"), tmp_path / "o.csv"
+    write_csv(other, X_VAL, Y_VAL, ["a", "b", "c", "d", "z"])
+    trained = net().fit(open_source(train))
+    says = r"o\.csv: its columns of inputs must be 'a', 'b', 'c', 'd', 'e'; it lacks 'e' and has 'z'"
+    with pytest.raises(DataFileError, match=says):
+        evaluation_of_parts(trained, open_source(other))
+    with pytest.raises(DataFileError, match=says):
+        net().fit(open_source(train), X_val=open_source(other))
+    trained.save(tmp_path / "m")
+    command = ["train", "--data", str(train), "--out", str(tmp_path / "n"), "--epochs", "1"]
+    for arguments in (
+        ["evaluate", str(tmp_path / "m"), "--data", str(other)],
+        [*command, "--test", str(other)],
+        [*command, "--validation-data", str(other)],
+    ):
+        assert main(arguments) == 2
+        assert re.search(says, capsys.readouterr().err)
+    assert not (tmp_path / "n").exists()  # it is told before the training
+
+
+def test_columns_in_another_order_on_the_command_line(tmp_path, capsys):
+    train, test = write_csv(tmp_path / "t.csv"), reordered(tmp_path / "v.csv")
+    plain = write_csv(tmp_path / "p.csv", X_VAL, Y_VAL)
+    model = str(tmp_path / "m")
+    command = ["train", "--data", str(train), "--hidden", "4", "--epochs", "9", "--out", model, "--json"]
+    reports = []
+    for path in (plain, test):
+        assert main([*command, "--test", str(path), "--validation-data", str(path)]) == 0
+        reports.append(json.loads(capsys.readouterr().out))
+        assert main(["evaluate", model, "--data", str(path), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["error"] == pytest.approx(reports[0]["test_error"])
+    assert reports[1]["test_error"] == pytest.approx(reports[0]["test_error"])
+    assert reports[1]["history"]["val_error"] == pytest.approx(reports[0]["history"]["val_error"])
+
+
+def test_a_training_on_arrays_forgets_the_names_of_the_one_before(tmp_path):
+    trained = TrainableNetwork(hidden=3, epochs=1).fit(open_source(write_csv(tmp_path / "t.csv")))
+    assert trained.feature_names_in_.tolist() == NAMES
+    trained.fit(X, Y)
+    assert not hasattr(trained, "feature_names_in_")

@@ -145,7 +145,8 @@ class ThetaNetClassifier(
         sample_weight : array of shape (M,), optional
             How often each sample counts.
         X_val, y_val, sample_weight_val : optional
-            Data that is measured after each epoch but not learnt from; see `history_`.
+            Data that is measured after each epoch but not learnt from; see `history_`. X_val may be a source,
+            whatever X is.
         checkpoint : folder or Checkpoints, optional
             Where to write checkpoints (`thetanet.Checkpoints` says how often and how many).
         resume : bool

@@ -94,6 +94,7 @@ class FittedNetwork:
             raise InputError("Input X contains NaN or infinity: remove or impute those rows")
         if reset:
             self.n_features_in_ = X.shape[1]
+            vars(self).pop("feature_names_in_", None)
         elif X.shape[1] != self.n_features_in_:
             raise InputError(
                 f"X has {X.shape[1]} features, but the network takes {self.n_features_in_}: give the same "

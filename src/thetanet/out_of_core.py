@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thetanet.data.arrays import Samples, chunk_rows
+from thetanet.data.input_order import ordered_like
+from thetanet.data.label_types import labelled_like
 from thetanet.data.source import Source
 from thetanet.data.streams import StreamedSamples, head_of
 from thetanet.data.survey import Progress, Survey, survey
@@ -47,9 +49,18 @@ def streamed(
 
 
 def validation_of(
-    source: Source, labels: Labels, samples: Samples, verbose: bool = False, look: Look = look_here
+    source: Source,
+    labels: Labels,
+    samples: Samples,
+    names: Any = None,
+    verbose: bool = False,
+    look: Look = look_here,
 ) -> StreamedSamples:
-    """Return validation data that is read in parts, as the engine sees it beside these samples."""
+    """Return validation data that is read in parts, as the engine sees it beside these samples.
+
+    `names` are those of the inputs, if they have names.
+    """
+    source = ordered_like(labelled_like(source, labels.classes), names)
     with _shown(source, verbose) as progress:
         found, *head = look(source, progress)
     if found.kind.D_I != samples.D_I:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from thetanet.data.input_order import ordered_like
+from thetanet.data.label_types import labelled_like
+from thetanet.data.skipping import no_samples
 from thetanet.data.source import Kind, Source, read_part
-from thetanet.errors import InputError
 from thetanet.fitted import FittedNetwork
 from thetanet.report import Answers, Evaluation, evaluation
 
@@ -29,7 +32,7 @@ def evaluation_of_parts(
     net : fitted network
         E.g. a `ThetaNetClassifier`.
     source : Source
-        Labelled samples.
+        Labelled samples. Where network and source have names of inputs, their order does not matter.
     worst : int
         How many of the worst mistakes to keep; their `row` counts from the first sample of the source.
     reject_below : float
@@ -45,7 +48,8 @@ def evaluation_of_parts(
     Raises
     ------
     DataFileError, InputError
-        If a part cannot be read, has another number of inputs, or labels that the network does not know.
+        If a part cannot be read, has another number of inputs or inputs of other names, or labels that the
+        network does not know.
     """
     samples = mistakes = answered = 0
     error = right = 0.0
@@ -53,6 +57,9 @@ def evaluation_of_parts(
     found_worst: list[dict[str, Any]] = []
     distance = np.zeros(_BINS)
     kind = last = None
+    source = ordered_like(labelled_like(source, net.classes_), getattr(net, "feature_names_in_", None))
+    net = copy.copy(net)
+    vars(net).pop("feature_names_in_", None)  # which were compared; of arrays scikit-learn would miss them
     for n, part in enumerate(source.parts):
         X, y = read_part(part, kind)
         if len(y):
@@ -75,7 +82,7 @@ def evaluation_of_parts(
         if progress is not None:
             progress(n + 1, len(source.parts))
     if last is None:
-        raise InputError(f"{source.name}: there are no samples in it")
+        raise no_samples(source)
     return Evaluation(
         samples=samples,
         accuracy=1 - mistakes / samples,

@@ -92,6 +92,11 @@ class TrainableNetwork(IncrementalNetwork):
         fraction = self.validation_fraction or (0.1 if self.patience is not None else 0)
         held_out: Any = None
         if X_val is None and y_val is None and fraction:
+            if checkpoint is not None and self.random_state is None:
+                raise InputError(
+                    "checkpoint: with random_state=None other samples would be held out when training goes "
+                    "on; give random_state=0, or X_val and y_val"
+                )
             (X, y, weight), held_out = hold_out(X, y, weight, fraction, self._seed(), labels)
         targets = labels.targets(y)
         weight = labels.class_weights(self.class_weight, targets, weight)
@@ -119,7 +124,8 @@ class TrainableNetwork(IncrementalNetwork):
                 raise InputError("scoring: works on samples in memory; X_val is a source, read in parts")
             from thetanet.out_of_core import validation_of
 
-            return validation_of(X, labels, samples, self.verbose, self._look())
+            names = getattr(self, "feature_names_in_", None)
+            return validation_of(X, labels, samples, names, self.verbose, self._look())
         if (X is None) != (y is None):
             raise InputError("X_val and y_val: give both or neither")
         if X is None:
@@ -179,8 +185,15 @@ class TrainableNetwork(IncrementalNetwork):
             checked = self._inputs(X, y=L, reset=True)
             labels, targets = Labels.of_targets(L, classes)
             weight = as_weights(sample_weight, checked.shape[0])
-            if self.teacher is not None:
-                raise InputError("teacher: fit_targets has its targets in L; use fit, or teacher=None")
+            for name in ("teacher", "class_weight", "scoring", "validation_fraction"):
+                if getattr(self, name):
+                    raise InputError(
+                        f"{name}: needs labels, but fit_targets has targets; use fit, or {name}=None"
+                    )
+            if (X_val is None) != (L_val is None):
+                raise InputError("X_val and L_val: give both or neither")
+            if self.patience is not None and X_val is None:
+                raise InputError(f"patience={self.patience}: needs X_val and L_val in fit_targets")
             samples = self._samples(
                 checked, targets, labels, Scaling.of(checked, self.scaling, weight), weight
             )
@@ -230,6 +243,7 @@ class TrainableNetwork(IncrementalNetwork):
             samples = samples.prepared_by(preparing(method, alpha / samples.total_weight))
         if preparing is not None and isinstance(validation, StreamedSamples):
             validation = validation.prepared_by(preparing(None))
+        learnt = self.init is not None or (self.warm_start and hasattr(self, "theta_"))
         theta = self._start(labels, samples, rng, engine.dtype)
         checkpoints = Checkpoints(checkpoint) if isinstance(checkpoint, (str, PathLike)) else checkpoint
         if resume and checkpoints is None:
@@ -238,7 +252,13 @@ class TrainableNetwork(IncrementalNetwork):
             "descent": repr(method), "hidden": theta.D_H, "epochs": epochs, "batch": batch,
             "alpha": alpha, "dtype": engine.dtype.name, "data": samples.digest(),
         }  # fmt: skip
-        snapshot = checkpoints.latest(made_for) if resume and checkpoints is not None else None
+        if (seed := self._named_seed()) is not None:  # else that of the checkpoint, whatever it was
+            made_for["random_state"] = seed
+        snapshot = None
+        if checkpoints is not None and resume:
+            snapshot = checkpoints.latest(made_for)
+        elif checkpoints is not None:
+            checkpoints.must_be_empty()
         self._begin(labels)
         for past in [] if snapshot is None else snapshot.history:
             self._remember(past)
@@ -266,6 +286,7 @@ class TrainableNetwork(IncrementalNetwork):
             validation=validation,
             progress=progress,
             keeper=keeper,
+            learnt=learnt,
         )
         scorer = self._scorer() if held_out is not None else None
         try:
