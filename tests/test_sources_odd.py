@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import time
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import sparse
 from thetanet import ThetaNetClassifier, array_source, batches_source, open_source
 from thetanet.convert import convert
 from thetanet.data import notes, npy
+from thetanet.data.columns import check_same_names, in_order, target_of
 from thetanet.data.label_types import labelled_like
 from thetanet.data.open import source_of_test
 from thetanet.data.parquet import parquet_source
@@ -472,3 +474,54 @@ def test_bytes_are_of_the_type_that_is_asked_for(tmp_path):
     X, _ = joined(open_source(path, dtype="float32"))
     assert X.dtype == np.float32
     assert X.tolist() == [[1, 2], [3, 255]]
+
+
+# svmlight
+
+
+@pytest.mark.parametrize("bad", ["1 2:x 900:1", "1 5:1 3:1 900:1", "nan 900:1", "1 0:x 3:1", "2.5 3:x 4:1"])
+def test_a_line_that_is_left_out_says_nothing_of_the_others(tmp_path, bad):
+    (tmp_path / "d.svm").write_text("\n".join(["0 1:1 3:2", bad, "1 2:1"]) + "\n")
+    source = open_source(tmp_path / "d.svm", skip_bad=True)
+    assert without_warnings(source).M == 2
+    X, y = joined(source)
+    assert X.tolist() == [[1, 0, 2], [0, 1, 0]]
+    assert y.dtype.kind == "i"
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "says"),
+    [
+        (None, {}, "path: is NoneType; give a path"),
+        (3, {}, "path: is int"),
+        ([], {}, "path: is an empty list"),
+        (["d.csv", 3], {}, "path: is list; give a path, or a list of paths"),
+        (np.eye(2), {}, "path: is ndarray; .* array_source"),
+        ("d.csv", {"target": 3}, "target=3: must be the name"),
+        ("d.csv", {"dtype": "int"}, "dtype='int'"),
+        ("d.svm", {"n_features": "3"}, "n_features='3': must be a whole number"),
+        ("d.svm", {"n_features": 0}, "n_features=0: must be a whole number of at least 1|at least 1"),
+        ("images", {"size": 28}, "size=28: must be"),
+        ("images", {"size": "28"}, "size='28': must be"),
+        ("images", {"size": (28, 2.5)}, r"size=\(28, 2.5\): must be"),
+        ("images", {"size": (0, 28)}, r"size=\(0, 28\): must be"),
+    ],
+)
+def test_arguments_of_open_source_are_checked(tmp_path, path, options, says):
+    write_rows(tmp_path / "d.csv", "a,y", "1,0", "2,1")
+    (tmp_path / "d.svm").write_text("0 1:1\n1 2:1\n")
+    write_images(tmp_path / "images", "cat", "dog")
+    with pytest.raises(InputError, match=says):
+        open_source(tmp_path / path if isinstance(path, str) else path, **options)
+
+
+def test_names_of_wide_tables_are_compared_in_time():
+    names = [f"p{n}" for n in range(50_000)]
+    begun = time.process_time()
+    assert target_of("d.csv", [*names, "y"], None) == "y"
+    check_same_names("e.csv", names[::-1], "d.csv", names)
+    assert in_order("e.csv", names, names[::-1]) == tuple(names[::-1])
+    assert time.process_time() - begun < 5  # half a minute if each were looked for among all

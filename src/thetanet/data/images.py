@@ -6,9 +6,10 @@ The images come in a random order that is always the same, so that each part hol
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,13 @@ def _images_in(folder: Path) -> Iterator[str]:
                 yield os.path.join(top, name)
 
 
+def check_size(size: Any) -> None:
+    """Check the size that all images are to be brought to."""
+    sides = size if isinstance(size, Sequence) and len(size) == 2 else (0,)
+    if size is not None and not all(isinstance(side, Integral) and int(side) > 0 for side in sides):
+        raise InputError(f"size={size!r}: must be (height, width), in pixels")
+
+
 def images_source(
     folder: str | os.PathLike[str],
     size: tuple[int, int] | None = None,
@@ -193,6 +201,7 @@ def images_source(
     MissingExtraError
         If Pillow is not installed.
     """
+    check_size(size)
     classes = image_classes(folder)
     if not classes:
         raise DataFileError(f"{folder}: holds no images in subfolders; each class needs a folder of its own")
@@ -203,8 +212,6 @@ def images_source(
     order = np.random.default_rng(0).permutation(len(files))
     files, y = files[order], y[order]
     resize = size is not None
-    if size is not None and (len(size) != 2 or min(size) < 1):
-        raise InputError(f"size={size!r}: must be (height, width), in pixels")
     for file in files if size is None else ():
         try:
             size = read_image(os.path.join(folder, file), None, False).shape

@@ -129,9 +129,14 @@ def svmlight_source(
                 if not skip_bad:
                     raise DataFileError(f"{lines.path}: line {lines.first + place:,}: {problem}") from None
                 continue
-            if found is not None:
-                low, high = min(low, found[0]), max(high, found[1])
-                whole = whole and found[2]
+            if found is None or (found[0] >= low and found[1] <= high and whole <= found[2]):
+                continue
+            if skip_bad and not _is_good(
+                line, found[1]
+            ):  # a line that is left out says nothing of the others
+                continue
+            low, high = min(low, found[0]), max(high, found[1])
+            whole = whole and found[2]
     zero = low == 0 if zero_based is None else zero_based
     D_I = high + zero if n_features is None else n_features
     if D_I < 1:
@@ -142,6 +147,15 @@ def svmlight_source(
         label,
         [SvmlightPart(each, D_I, zero, whole, dtype or "float64", skip_bad) for each in pieces],
     )
+
+
+def _is_good(line: bytes, high: int) -> bool:
+    """Tell whether a line, whose largest index is `high`, can be read, whatever the others are."""
+    try:
+        SvmlightPart(Lines("", (0, 0), 0, 0, 1), high + 1, zero_based=True, whole=False)._samples(line)
+    except BadRowError:
+        return False
+    return True
 
 
 def _looked_at(line: bytes, limit: int) -> tuple[int, int, bool] | None:
