@@ -306,6 +306,12 @@ def test_a_file_that_is_no_picture_is_called_so(content, tmp_path):
         read_picture(str(tmp_path / "seven.png"))
 
 
+def test_floats_may_overshoot_1_a_little(digits):
+    """As those of a resized picture do."""
+    for share in (1.0001, 1.05):
+        np.testing.assert_array_equal(to_mnist_frame(digits[0] / 255 * share) > 100, digits[0] * share > 100)
+
+
 def test_programs_for_an_interpreter_are_no_pictures(tmp_path, monkeypatch):
     """Pillow would start Ghostscript for EPS."""
     from PIL import EpsImagePlugin

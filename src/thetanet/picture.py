@@ -29,6 +29,7 @@ _WORKING_SIDE = 512  # a larger picture is averaged down to this before anything
 _FAINTEST = 0.05  # strokes weaker than this share of the full range are taken for a blank picture
 _EDGE = 0.15  # a stroke ends where it falls below this share of its full strength
 _FLAT = 0.35  # of the edge shows one and the same grey: there is no light to even out
+_OVERSHOT = 1.1  # floats up to here are within 0 to 1 all the same: resizing overshoots
 _THINNEST, _USUAL = 0.75, 2.2  # widths of strokes in pixels of the frame: thinner ones are thickened
 
 
@@ -137,9 +138,7 @@ def frame_of_strokes(ink: npt.NDArray[Any], mask: Mask, solid: Mask | None) -> G
 
 
 def _too_large(name: str, size: str, most: int) -> str:
-    return (
-        f"{name}: the picture has {size}; at most {most // 1_000_000} million are read: scale it down first"
-    )
+    return f"{name}: the picture has {size}; at most {most // 1_000_000} million are read: scale it down"
 
 
 def _grey_of(image: Any) -> Grey:
@@ -176,8 +175,7 @@ def unit_range(grey: npt.ArrayLike) -> Floats:
     array = np.asarray(grey)
     if array.ndim != 2:
         raise InputError(
-            f"grey has shape {array.shape}: a grey picture has two dimensions, (height, width); "
-            "average the colours first"
+            f"grey has shape {array.shape}: a grey picture has two dimensions; average the colours"
         )
     if min(array.shape) < 2:
         raise InputError(f"grey has shape {array.shape}: a picture of a digit needs at least 2 x 2 pixels")
@@ -190,8 +188,9 @@ def unit_range(grey: npt.ArrayLike) -> Floats:
     if low < 0:
         raise InputError(f"grey goes down to {low:g}: grey levels start at 0")
     top = 255.0 if high <= 255 else 65535.0
-    if array.dtype.kind == "b" or (array.dtype.kind == "f" and high <= 1):
+    if array.dtype.kind == "b" or (array.dtype.kind == "f" and high <= _OVERSHOT):
         top = 1.0
+        np.minimum(levels, top, out=levels)
     elif high > (255 if array.dtype.kind == "f" else top):
         raise InputError(
             f"grey goes up to {high:g}: grey levels are floats within 0 to 1 or 0 to 255, "
