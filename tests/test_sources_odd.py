@@ -17,6 +17,7 @@ from thetanet.data.columns import check_same_names, in_order, target_of
 from thetanet.data.label_types import labelled_like
 from thetanet.data.open import source_of_test
 from thetanet.data.parquet import parquet_source
+from thetanet.data.scaling import Scaling
 from thetanet.data.survey import survey
 from thetanet.errors import DataFileError, InputError
 from thetanet.report_of_parts import evaluation_of_parts
@@ -525,3 +526,23 @@ def test_names_of_wide_tables_are_compared_in_time():
     check_same_names("e.csv", names[::-1], "d.csv", names)
     assert in_order("e.csv", names, names[::-1]) == tuple(names[::-1])
     assert time.process_time() - begun < 5  # half a minute if each were looked for among all
+
+
+# Scaling
+
+
+@pytest.mark.parametrize("times", [1e-200, 1e-3, 1, 1e200])
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_the_scaling_of_parts_is_that_of_all_samples(times, shift):
+    X = times * (np.random.default_rng(0).normal(size=(100, 3)) + shift)
+    X[:, 2] = times
+    found, whole = survey(array_source(X, np.arange(100) % 2, rows=7)).scaling(), Scaling.of(X)
+    np.testing.assert_allclose(found.factor, whole.factor, rtol=1e-13)
+    np.testing.assert_allclose(found.shift, whole.shift, rtol=1e-12)
+
+
+def test_constant_pixels_are_standardised_too():
+    X = np.full((1000, 2), 77, np.uint8)
+    X[:, 1] = np.arange(1000) % 200
+    found = survey(array_source(X, np.arange(1000) % 2, rows=7)).scaling("standard")
+    np.testing.assert_allclose(found.factor, Scaling.of(X, "standard").factor)

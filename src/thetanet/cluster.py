@@ -250,12 +250,12 @@ def _head(engine: Any, group: tasks.Group, number: int, enough: int) -> Any:
 
 def _empty(kind: Kind) -> Survey:
     several = None if kind.columns is None else np.zeros(kind.columns)
-    largest, mean, square = np.zeros((3, kind.D_I))
-    return Survey(0, kind, {}, several, largest, mean, square)
+    largest, mean, spread = np.zeros((3, kind.D_I))
+    return Survey(0, kind, {}, several, largest, mean, spread)
 
 
 def merged(name: str, surveys: Sequence[Survey | None], digests: Sequence[list[bytes]]) -> Survey:
-    """Return the survey of all groups together (Chan, Golub & LeVeque 1979).
+    """Return the survey of all groups together.
 
     Raises
     ------
@@ -273,11 +273,7 @@ def merged(name: str, surveys: Sequence[Survey | None], digests: Sequence[list[b
         counts.update(found.counts)
         if whole.positive is not None and found.positive is not None:
             whole.positive += found.positive
-        whole.largest = np.maximum(whole.largest, found.largest)
-        M, apart = whole.M + found.M, found.mean - whole.mean
-        whole.mean = whole.mean + apart * (found.M / M)
-        whole.square = whole.square + found.square + np.square(apart) * (whole.M * found.M / M)
-        whole.M = M
+        whole.merge(found.M, found.largest, found.mean, found.spread)
     if len(counts) > _MOST_CLASSES:
         raise InputError(
             f"{name}: has over {_MOST_CLASSES:,} different labels; they must be classes, not numbers to be "

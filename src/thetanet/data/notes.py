@@ -69,7 +69,7 @@ def _key(source: Source) -> str | None:
     """Return a name for a note; None if it could never be found again, or nothing tells when it is old."""
     if getattr(source, "fleeting", False):
         return None
-    hashed = hashlib.blake2b(b"2", digest_size=64)
+    hashed = hashlib.blake2b(b"3", digest_size=64)
     for part in source.parts:
         state = getattr(part, "state", None)
         if state is None:

@@ -43,8 +43,9 @@ class Survey:
         For several labels a sample: how many samples have each.
     largest : array of shape (D_I,)
         Largest absolute value of each input.
-    mean, square : arrays of shape (D_I,)
-        Mean of each input, and the sum of its squared differences from it.
+    mean, spread : arrays of shape (D_I,)
+        Mean of each input, and the root of the sum of its squared differences from it: of numbers beyond
+        1e154 or below 1e-154 that sum cannot be held.
     digest : str
         Fingerprint of all samples in order.
     skipped : dict
@@ -57,9 +58,21 @@ class Survey:
     positive: NDArray[np.float64] | None = None
     largest: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    square: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    spread: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     digest: str = ""
     skipped: dict[str, list[Any]] = field(default_factory=dict)
+
+    def merge(
+        self, M: int, largest: NDArray[np.float64], mean: NDArray[np.float64], spread: NDArray[np.float64]
+    ) -> None:
+        """Add what was found of M further samples (Chan, Golub & LeVeque 1979)."""
+        both = self.M + M
+        apart = mean - self.mean
+        self.largest = np.maximum(self.largest, largest)
+        self.mean = self.mean + apart * (M / both)
+        between = np.abs(apart) * np.sqrt(self.M * M / both)
+        self.spread = np.hypot(np.hypot(self.spread, spread), between)
+        self.M = both
 
     def labels(self) -> NDArray[Any]:
         """Return the classes, sorted: shape (n_classes,)."""
@@ -90,9 +103,9 @@ class Survey:
             return Scaling(kind, inverse(self.largest))
         if sparse:
             raise InputError("scaling='standard' would make sparse samples dense: use 'maximum' or 'none'")
-        deviation = np.sqrt(self.square / self.M)
+        deviation = self.spread / np.sqrt(self.M)
         deviation[deviation <= 1e-12 * np.abs(self.mean)] = 0.0  # rounding of a constant, no deviation
-        return Scaling(kind, inverse(deviation), self.mean)
+        return Scaling(kind, inverse(np.where(deviation > 0, deviation, self.largest)), self.mean)
 
 
 def survey(source: Source, progress: Progress | None = None, cache: Path | None = None) -> Survey:
@@ -154,7 +167,7 @@ def _look(source: Source, progress: Progress | None) -> Survey:
 
 
 def add(found: Survey, X: Any) -> None:
-    """Add a part to mean and squares (Chan, Golub & LeVeque 1979) and to the largest values."""
+    """Add a part to mean and spread and to the largest values."""
     n, dense = X.shape[0], isinstance(X, np.ndarray)
     if dense:
         low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
@@ -162,20 +175,16 @@ def add(found: Survey, X: Any) -> None:
         # Integers add up exactly as they are; float64 would take eight times the memory of pixels.
         sums = X.sum(axis=0, dtype=np.float64 if X.dtype.kind == "f" else np.int64)
         mean = np.asarray(sums, np.float64) / n
-        square = np.zeros_like(mean)
         if X.dtype != np.uint8:  # pixels are not standardised unless asked for; then by what follows
-            square = np.square(X - mean, dtype=np.float64).sum(axis=0)
+            unit = np.where((largest > 1e100) | (largest < 1e-100), inverse(largest), 1.0)
+            spread = np.sqrt(np.square((X - mean) * unit, dtype=np.float64).sum(axis=0)) / unit
         else:
             square = np.einsum("ij,ij->j", X, X, dtype=np.int64) - n * mean * mean
+            spread = np.sqrt(np.maximum(square, 0))
     else:
         largest = np.asarray(abs(X).max(axis=0).todense(), dtype=np.float64).ravel()
-        mean, square = np.zeros(X.shape[1]), np.zeros(X.shape[1])
-    found.largest = np.maximum(found.largest, largest)
-    M = found.M + n
-    apart = mean - found.mean
-    found.mean = found.mean + apart * (n / M)
-    found.square = found.square + square + np.square(apart) * (found.M * n / M)
-    found.M = M
+        mean, spread = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    found.merge(n, largest, mean, spread)
 
 
 def _to_json(found: Survey) -> dict[str, Any]:
@@ -186,7 +195,7 @@ def _to_json(found: Survey) -> dict[str, Any]:
         "counts": list(found.counts.items()),
         "arrays": [
             None if a is None else a.tolist()
-            for a in (found.positive, found.largest, found.mean, found.square)
+            for a in (found.positive, found.largest, found.mean, found.spread)
         ],
         "digest": found.digest,
         "skipped": found.skipped,
@@ -198,8 +207,8 @@ def _from_json(said: dict[str, Any]) -> Survey:
     skipped = {
         file: [int(n), str(first), str(why)] for file, (n, first, why) in dict(said["skipped"]).items()
     }
-    positive, largest, mean, square = (None if a is None else np.array(a) for a in said["arrays"])
+    positive, largest, mean, spread = (None if a is None else np.array(a) for a in said["arrays"])
     return Survey(
         int(said["M"]), Kind(D_I, np.dtype(dtype), sparse, columns), dict(map(tuple, said["counts"])),
-        positive, largest, mean, square, said["digest"], skipped,  # type: ignore[arg-type]
+        positive, largest, mean, spread, said["digest"], skipped,  # type: ignore[arg-type]
     )  # fmt: skip
