@@ -112,7 +112,7 @@ def in_order(file: str, names: Sequence[str], inputs: Sequence[str] | None) -> t
     missing, surplus = _apart(wanted, names), _apart(names, wanted)
     if missing or surplus:
         lacks = [f"lacks {_listed(missing)}"] if missing else []
-        has = [f"has {_listed(surplus)}, which is not among them"] if surplus else []
+        has = [f"has {_listed(surplus)} besides"] if surplus else []
         raise DataFileError(
             f"{file}: its columns of inputs must be {_listed(wanted)}; it {' and '.join(lacks + has)}"
         )
