@@ -76,3 +76,43 @@ def test_a_change_that_flips_the_answer_does_so_in_whole_grey_levels(visit):
       });
     }""")
     assert found == [True] * 40
+
+
+def test_the_page_comes_alive_after_a_first_answer_that_failed(chromium, served):
+    context = chromium.new_context()
+    page, asked = context.new_page(), []
+
+    def stumble(route):
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.fulfill(status=503, json={"detail": "busy"})
+        else:
+            route.continue_()
+
+    page.route("**/api/model", stumble)
+    page.goto(served.address)
+    page.wait_for_selector("#model:has-text('busy')")
+    page.wait_for_selector("#model:has-text('hidden units')", timeout=10_000)
+    page.click("#example")
+    page.wait_for_selector("#loaded:has-text('test image 0')")
+    assert page.inner_text("#answer .digit") == "7"
+    context.close()
+
+
+def test_a_second_page_learns_of_a_training_that_it_cannot_start(chromium, served):
+    one, two = (Visit(chromium, served.address) for _ in range(2))
+    for visit in (one, two):
+        visit.choose("train")
+    one.page.fill("input[name=epochs]", "1000")
+    one.page.click("#start")
+    one.page.wait_for_selector("#run-state:has-text('running')", timeout=60_000)
+    two.page.click("#start")
+    two.page.wait_for_selector("#train .message:has-text('stop it')")
+    two.page.wait_for_selector("#run-state:has-text('running')")
+    two.page.click("#stop")
+    one.page.wait_for_selector("#run-state:has-text('stopped')", timeout=10_000)
+    two.page.wait_for_selector("#run-state:has-text('stopped')", timeout=10_000)
+    assert any("409" in problem for problem in two.problems)
+    for visit in (one, two):
+        visit.context.close()
+    assert one.problems == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Annotated
 
 import typer
@@ -31,7 +32,8 @@ def serve(
         if browser:
             import webbrowser
 
-            webbrowser.open(address)
+            # A text browser ends when its user does: the server answers it meanwhile.
+            Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
     serve_page(
         load_network(model), "the model in the package" if model is None else model.name, load_data(data),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -48,10 +50,20 @@ def serve(
     Raises
     ------
     InputError
-        If the network or the data are not for 28 x 28 pixels, or the port is taken.
+        If the network or the data are not for 28 x 28 pixels, the port is taken, a name or a number makes no
+        sense, or an event loop runs in this thread.
     MissingExtraError
         If FastAPI and uvicorn are not installed.
     """
+    if not 0 <= port <= 65535:
+        raise InputError(f"port={port}: must be between 0 (any free one) and 65535")
+    if not training_seconds > 0:
+        raise InputError(f"training_seconds={training_seconds}: must be above 0")
+    if _has_loop():
+        raise InputError(
+            "an event loop runs in this thread, as in notebooks: call serve in a thread of its own, "
+            "Thread(target=serve, args=(net, name, data), daemon=True).start()"
+        )
     try:
         import uvicorn
 
@@ -69,7 +81,7 @@ def serve(
         net,
         name,
         data,
-        allow_hosts=allow_hosts,
+        allow_hosts=[*allow_hosts, host],
         training_seconds=training_seconds,
         ending=lambda: server.should_exit,
     )
@@ -87,7 +99,8 @@ def serve(
     )
     server = Server(config)
     # uvicorn ends in good order on SIGTERM, then raises it again: that has been seen to.
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    main = threading.current_thread() is threading.main_thread()  # the only one that hears of signals
+    before = signal.signal(signal.SIGTERM, lambda *_: None) if main else None
     try:
         server.run()
     except SystemExit:
@@ -98,12 +111,21 @@ def serve(
     except KeyboardInterrupt:
         pass
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if main:
+            signal.signal(signal.SIGTERM, before)
     trainings, pictures = application.state.trainings.all(), application.state.pictures
-    if pictures.under_way() or any(training.thread.is_alive() for training in trainings):
+    if main and (pictures.under_way() or any(training.thread.is_alive() for training in trainings)):
         # Neither compiling nor reading looks up: nothing of it is worth waiting for, or left half-written.
         sys.stdout.flush()
         os._exit(0)
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _address(host: str, port: int) -> str:

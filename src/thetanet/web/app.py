@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mimetypes
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -23,7 +24,7 @@ from thetanet.trainable import TrainableNetwork
 from thetanet.web import schemas
 from thetanet.web.current import Current
 from thetanet.web.events import stream
-from thetanet.web.guard import Guard
+from thetanet.web.guard import Guard, host_name, is_number
 from thetanet.web.pictures import EndingError, Pictures
 from thetanet.web.trainings import BusyError, Training, Trainings
 
@@ -105,7 +106,8 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )  # fmt: skip
     app.state.trainings, app.state.current, app.state.pictures = trainings, current, pictures
-    app.add_middleware(Guard, hosts=allow_hosts, most_bytes={"/api/read": _PICTURE_BYTES})
+    hosts = {host_name(host) for host in allow_hosts if not is_number(host)}
+    app.add_middleware(Guard, hosts=hosts, most_bytes={"/api/read": _PICTURE_BYTES})
 
     @app.exception_handler(ThetanetError)
     async def refuse(_: Request, problem: ThetanetError) -> JSONResponse:
@@ -289,6 +291,9 @@ def create_app(
         current.show(training.net, f"training {number}")
         return schemas.ModelInfo(**current.as_dict())
 
+    mimetypes.add_type(
+        "text/javascript", ".js"
+    )  # some machines call it text/plain, which browsers do not run
     page = resources.files("thetanet.web") / "page"
     app.mount("/", StaticFiles(directory=str(page), html=True), name="page")
     return app

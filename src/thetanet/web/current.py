@@ -36,12 +36,13 @@ class Current:
     def __init__(self, net: TrainableNetwork, name: str, data: Dataset) -> None:
         self._data, self._lock = data, threading.Lock()
         self._first, self._looking = (net, name), threading.Lock()
-        X, y = data.X, np.asarray(data.y)
-        if X.shape[1] != SIDE * SIDE or X.dtype != np.uint8 or y.ndim != 1:
-            raise InputError(
-                f"{data.name}: has {X.shape[1]} inputs of {X.dtype} and labels of {y.ndim} dimensions; the "
-                f"page needs {SIDE} x {SIDE} pixels from 0 to 255 as uint8, and one label an image"
-            )
+        tested = [] if data.test is None else [(*data.test, " in its test part")]
+        for X, y, part in [(data.X, data.y, ""), *tested]:
+            if X.shape[1] != SIDE * SIDE or X.dtype != np.uint8 or np.ndim(y) != 1:
+                raise InputError(
+                    f"{data.name}: has {X.shape[1]} inputs of {X.dtype} and labels of {np.ndim(y)} dimensions"
+                    f"{part}; the page needs {SIDE} x {SIDE} pixels from 0 to 255 as uint8, one label each"
+                )
         self.show(net, name)
 
     def show(self, net: TrainableNetwork, name: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -17,6 +18,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from thetanet.errors import InputError
 
 HEADERS = {
     "content-security-policy": (
@@ -30,6 +33,34 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 _READS = {"GET", "HEAD", "OPTIONS"}
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
+
+
+def host_name(given: str) -> str:
+    """Return the name of a host as browsers send it, out of `my.box`, `my.box:8000` or `http://my.box/`.
+
+    Raises
+    ------
+    InputError
+        If there is none in it.
+    """
+    try:
+        name = urlsplit(given if "//" in given else f"//{given}").hostname or ""
+        name = name.encode("idna").decode("ascii")
+    except ValueError:
+        name = ""
+    if not _NAME.fullmatch(name):
+        raise InputError(f"host {given!r}: is no name that browsers could call; give one such as my.box")
+    return name
+
+
+def is_number(name: str) -> bool:
+    """Tell whether a host is named by its address."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 class Guard:
@@ -40,7 +71,7 @@ class Guard:
     app : ASGI application
         What is guarded.
     hosts : collection of str
-        Names this server may be called by, beside `localhost` and numbers.
+        Names this server may be called by, beside `localhost` and numbers, as `host_name` returns them.
     most_bytes : dict of str to int
         The largest body for paths that begin so; "" is for all others.
     body_seconds : float
@@ -55,7 +86,7 @@ class Guard:
         body_seconds: float = 20.0,
     ) -> None:
         self._app = app
-        self._hosts = {"localhost", *(host.lower() for host in hosts)}
+        self._hosts = {"localhost", *hosts}
         self._most = {"": 1 << 16, **(most_bytes or {})}
         self._seconds = body_seconds
 
@@ -103,13 +134,7 @@ class Guard:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        if name in self._hosts:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
+        return name in self._hosts or is_number(name)
 
     def _limited(self, receive: Receive, most: int) -> Receive:
         """Return `receive` that counts bytes and watches the clock until the body is there."""

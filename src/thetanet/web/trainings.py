@@ -94,6 +94,10 @@ class Training:
             then()
             return True
 
+    def _end(self, state: str, problem: str) -> None:
+        with self._lock:  # a stop in the same instant must not come after it
+            self.state, self.problem = state, problem
+
     def units(self) -> NDArray[np.int8]:
         """Return weights W1[:, j] of the first units as they were after the last epoch.
 
@@ -113,7 +117,7 @@ class Training:
         try:
             self._train()
         except Exception as problem:  # whatever it is, the page must hear of it
-            self.state, self.problem = "failed", str(problem) or type(problem).__name__
+            self._end("failed", str(problem) or type(problem).__name__)
         finally:
             self._data = None
 
@@ -153,7 +157,7 @@ class Training:
                     self.test_accuracy = measure.right / measure.weight
             except (ValueError, ThetanetError) as problem:  # test data that do not fit are not its fault
                 self.problem = f"the test images could not be measured: {problem}"
-        self.state = "stopped" if stopped else "done"
+        self._end("stopped" if stopped else "done", self.problem)
 
     def _progress(self, seen: int, M: int) -> None:
         self._turn("compiling", "running")
@@ -162,7 +166,7 @@ class Training:
 
     def _wait(self) -> None:
         """Wait while there is a pause; leave when it is to stop, or its time is over."""
-        self._go.wait(max(0.0, self._until - time.monotonic()))
+        self._go.wait(min(max(0.0, self._until - time.monotonic()), threading.TIMEOUT_MAX))
         if time.monotonic() >= self._until:
             self.stop(f"a training may take {self.seconds / 60:g} minutes here")
         if self._stop.is_set():

@@ -78,16 +78,18 @@ on("network model", () => {
 // --- views ----------------------------------------------------------------------------------------------------
 const views = { Forward: forward, Backward: backward, Train: train, Mistakes: mistakes, "Blind spots": blind, "Read a picture": read };
 const idOf = (name) => name.toLowerCase().replaceAll(" ", "-");
-const tabs = byId("tabs");
+const tabs = byId("tabs"), main = document.querySelector("main");
+let chosen = null;
 const panels = {};
 
 const choose = (name, focus = false) => {
+  chosen = name;
   for (const tab of tabs.children) {
-    const chosen = tab.textContent === name;
-    tab.setAttribute("aria-selected", chosen);
-    tab.tabIndex = chosen ? 0 : -1;
-    if (chosen && focus) tab.focus();
-    panels[tab.textContent].panel.hidden = !chosen;
+    const selected = tab.textContent === name;
+    tab.setAttribute("aria-selected", selected);
+    tab.tabIndex = selected ? 0 : -1;
+    if (selected && focus) tab.focus();
+    panels[tab.textContent].panel.hidden = !selected;
   }
   // No id of the page, which would be scrolled to.
   if (location.hash !== `#/${idOf(name)}`) history.replaceState(null, "", `#/${idOf(name)}`);
@@ -114,6 +116,13 @@ tabs.addEventListener("keydown", (event) => {
 addEventListener("hashchange", () => {
   const name = Object.keys(views).find((view) => `#/${idOf(view)}` === location.hash);
   if (name) choose(name);
+});
+
+// The first network, which may come late: until then there is nothing to look at.
+on("model", () => {
+  if (!main.inert) return;
+  main.inert = false;
+  panels[chosen].show();
 });
 
 // --- light and dark -------------------------------------------------------------------------------------------
@@ -164,12 +173,9 @@ const begin = async () => {
     // as above
   }
   setTheme(kept in themes ? kept : "system");
-  const first = Object.keys(views).find((name) => `#/${idOf(name)}` === location.hash) ?? "Forward";
-  choose(first);
+  choose(Object.keys(views).find((name) => `#/${idOf(name)}` === location.hash) ?? "Forward");
   try {
     await loadModel();
-    document.querySelector("main").inert = false;
-    panels[first].show();
   } catch (problem) {
     byId("model").textContent = `The network could not be loaded: ${problem.message}`;
   }

@@ -60,14 +60,17 @@ export const train = (panel, shown) => {
     h("div", { class: "columns" }, card("Hidden units, forming", h("div", { class: "mosaic" }, mosaic)), card("Trainings", table)));
 
   // --- talking to the server --------------------------------------------------------------------------------------
-  const complain = (problem) => (message.textContent = problem.message);
+  const complain = (problem) => {
+    message.textContent = problem.message;
+    if (problem.status === 409) list(); // another page has started, paused or stopped something
+  };
   const post = async (path, body) => {
     const answer = await fetch(path, {
       method: "POST", ...(body && { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
     });
     const said = await answer.json();
     if (answer.ok) return said;
-    throw new Error(said.detail);
+    throw Object.assign(new Error(said.detail), { status: answer.status });
   };
   const value = (name) => {
     const input = field[name];
@@ -88,9 +91,9 @@ export const train = (panel, shown) => {
   const act = async (what) => {
     message.textContent = "";
     try {
-      const said = await post(`api/trainings/${watched}/${what}`);
+      const id = watched, said = await post(`api/trainings/${id}/${what}`), run = runs.get(id);
       if (what === "keep") await loadModel();
-      else Object.assign(runs.get(watched), said);
+      else if (UNDER_WAY.includes(run.state)) Object.assign(run, said); // its end may be known before this answer
       paint();
     } catch (problem) {
       complain(problem);
