@@ -306,6 +306,23 @@ def test_the_command_reads_several_pictures_as_json_and_draws_them(picture, net,
     assert f"{blank}:\nnothing is written there" in printed
 
 
+def test_a_picture_that_cannot_be_read_leaves_the_others_read(picture, sheet, net, capsys, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_text("no picture")
+    assert main(["read", str(picture), str(bad), str(picture), "--json"]) == 2
+    printed = capsys.readouterr()
+    first, second, third = json.loads(printed.out)
+    assert first == third
+    assert first["lines"] == read_numbers(sheet.grey, net).lines
+    assert set(second) == {"image", "error"}
+    assert second["error"] in printed.err
+    assert printed.err.count(f"{bad}: ") == 1
+    assert main(["read", str(bad), str(picture)]) == 2
+    printed = capsys.readouterr()
+    assert first["lines"][0] in printed.out
+    assert "not a picture" in printed.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from thetanet.cli.shared import JsonOption, RejectOption, app, load_network, out
-from thetanet.errors import InputError
+from thetanet.errors import DataFileError, InputError
 
 
 @app.command()
@@ -42,13 +42,17 @@ def read(
     net = load_network(model)
     if net.theta_.D_I != 784:
         raise InputError(f"{model}: takes {net.theta_.D_I} inputs; pictures need a network for 28x28 images")
-    answers = []
+    answers: list[dict[str, Any]] = []
+    problems = []
     for path, drawing in zip(pictures, drawings, strict=True):
-        grey = read_picture(path)
         try:
+            grey = read_picture(path)
             reading = read_numbers(grey, net, reject_below=reject_below)
-        except InputError as problem:
-            raise InputError(f"{path}: {problem}") from None
+        except InputError as problem:  # the other pictures are none the worse for it
+            said = str(problem) if isinstance(problem, DataFileError) else f"{path}: {problem}"
+            problems.append(said)
+            answers.append({"image": str(path), "error": said})
+            continue
         if drawing is not None:
             drawing.parent.mkdir(parents=True, exist_ok=True)
             annotate(grey, reading, drawing)
@@ -67,6 +71,8 @@ def read(
             out.print(f"picture: {drawing}", markup=False)
     if as_json:
         print(json.dumps(answers))
+    if problems:
+        raise InputError("; ".join(problems))
 
 
 def _drawings(pictures: list[Path], annotated: Path | None) -> list[Path | None]:
