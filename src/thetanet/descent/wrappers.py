@@ -37,13 +37,13 @@ class Averaged:
 
     def __post_init__(self) -> None:
         _check_rule(self, self.rule)
+        check_number("decay", self.decay, least=0, most=np.nextafter(1, 0))
+        if self.rule.slots > 2:
+            raise InputError(f"rule={self.rule!r}: remembers {self.rule.slots} vectors; there is room for 2")
         if hasattr(self.rule, "rule"):
             raise InputError(
                 f"rule={self.rule!r}: put the other wrapper outside, as in Clipped(Averaged(Adam()))"
             )
-        check_number("decay", self.decay, least=0, most=np.nextafter(1, 0))
-        if self.rule.slots > 2:
-            raise InputError(f"rule={self.rule!r}: remembers {self.rule.slots} vectors; there is room for 2")
 
     @property
     def rate(self) -> float:

@@ -129,7 +129,7 @@ def plot_mistakes(
     >>> from thetanet.plots import plot_mistakes
     >>> _, _, X_test, y_test = load_mnist()
     >>> plot_mistakes(load_pretrained(), X_test[:1500], y_test[:1500]).get_title(loc="left")
-    '15 of 1,500 wrong, the surest first'
+    '13 of 1,500 wrong, the surest first'
     """
     X = X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
     h, w = _image_shape(X, shape)
