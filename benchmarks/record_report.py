@@ -230,15 +230,24 @@ def pictures(nets, results, X, y):
     save_figure(
         plot_reliability(net.predict_proba(X).max(axis=1), right), DOCS / "record-reliability.png", dpi=110
     )
+    curves(results)
+
+
+def curves(results):
+    """Draw the errors on held-out images of the longer tries, the best of them first in the legend."""
+    tries = [
+        (r["val_errors"], r.get("epochs", np.arange(1, len(r["val_errors"]) + 1)), name)
+        for name, r in results.items()
+        if name.startswith("choice: ") and max(r.get("epochs", [len(r["val_errors"])])) >= 80
+    ]
     ax = axes_of(None, (8.5, 4.8))
-    for name, r in sorted(results.items()):
-        if name.startswith("choice: ") and max(r.get("epochs", [len(r["val_errors"])])) >= 80:
-            epochs = r.get("epochs", np.arange(1, len(r["val_errors"]) + 1))
-            ax.semilogy(epochs, r["val_errors"], linewidth=1, label=name.removeprefix("choice: "))
+    for k, (errors, epochs, name) in enumerate(sorted(tries, key=lambda one: one[0][-1])):
+        label = name.removeprefix("choice: ")
+        ax.semilogy(epochs, errors, linewidth=1, color=f"C{k % 10}", linestyle="-:"[k // 10 % 2], label=label)
     ax.set_xlabel("epochs")
     ax.set_ylabel("errors on the last 10,000 training images, %")
-    ax.set_yticks([0.6, 0.8, 1, 1.5, 2, 3], ["0.6", "0.8", "1", "1.5", "2", "3"])
-    ax.set_ylim(0.5, 3.2)
+    ax.set_yticks([0.5, 0.6, 0.8, 1, 1.5, 2, 3], ["0.5", "0.6", "0.8", "1", "1.5", "2", "3"])
+    ax.set_ylim(0.48, 3.2)
     ax.grid(which="both", linewidth=0.3)
     ax.legend(fontsize=6.5)
     save_figure(ax, DOCS / "record-curves.png", dpi=110)
