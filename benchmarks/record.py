@@ -180,7 +180,8 @@ def students():
         seen = {view: image_views(X, [view]) for view in VIEWS}
         return expit(np.mean([net.decision_function(seen[view]) for view, net in members], axis=0) / soft)
 
-    train("student", STUDENT, 0, partial(teacher, soft=SOFT), soft=SOFT)
+    for seed in SEEDS[:2]:
+        train(f"student-{seed}", STUDENT, seed, partial(teacher, soft=SOFT), soft=SOFT)
     path = train("shipped", SHIPPED, 0, teacher)
     save_model(PACKAGE, dataclasses.replace(load_model(path), input_shape=(28, 28)), "float16")
 
