@@ -1,4 +1,63 @@
+"""What several files of tests share: settings, and fixtures of the page and its server."""
+
 import os
+
+import pytest
 
 # Before SciPy is imported: with it, scikit-learn's checks of array API inputs run instead of being skipped.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+
+@pytest.fixture(scope="module")
+def data_file(tmp_path_factory):
+    """A small data set, as an .npz file."""
+    from serving import small_data
+
+    return small_data(tmp_path_factory.mktemp("data") / "small.npz")
+
+
+@pytest.fixture(scope="module")
+def served(data_file):
+    """A server of the page."""
+    from serving import server
+
+    with server(data_file) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser."""
+    from serving import browser
+
+    with browser() as running:
+        yield running
+
+
+@pytest.fixture
+def visit(chromium, served):
+    """A visit to the page, without problems in the end."""
+    from serving import Visit
+
+    opened = Visit(chromium, served.address)
+    yield opened
+    opened.context.close()
+    assert opened.problems == []
+
+
+@pytest.fixture(scope="module")
+def data(data_file):
+    """The small data set, in memory."""
+    from thetanet.data.files import load_data
+
+    return load_data(data_file)
+
+
+@pytest.fixture
+def client(net, data):
+    """A client of the application itself, which serves the file's `net`."""
+    testclient = pytest.importorskip("fastapi.testclient")
+    from thetanet.web.app import create_app
+
+    with testclient.TestClient(create_app(net, "small", data), base_url="http://localhost") as started:
+        yield started

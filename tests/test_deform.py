@@ -284,7 +284,7 @@ def test_teachers_that_do_not_fit_are_refused(eights):
     ):
         with pytest.raises(InputError, match=message):
             ThetaNetClassifier(hidden=4, epochs=1, teacher=teacher).fit(X, y)
-    with pytest.raises(InputError, match="teacher: needs labels, but fit_targets has targets"):
+    with pytest.raises(InputError, match="fit_targets has its targets in L"):
         ThetaNetClassifier(teacher=few).fit_targets(X, np.eye(10)[y])
 
 

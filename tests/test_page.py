@@ -7,38 +7,13 @@ import numpy as np
 import pytest
 
 import thetanet
-from serving import ONE, SEVEN, ZERO, Visit, browser, server, small_data
+from serving import ONE, SEVEN, ZERO, Visit, server
 from thetanet import Theta, error, error_and_gradient, forward, load_mnist
 from thetanet.picture import to_mnist_frame
 from thetanet.pretrained import model_in_package
 
 VIEWS = ["forward", "backward", "train", "mistakes", "blind-spots", "read-a-picture"]
 SHOTS = Path(__file__).parents[1] / "build" / "screenshots"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return small_data(tmp_path_factory.mktemp("data") / "small.npz")
-
-
-@pytest.fixture(scope="module")
-def served(data):
-    with server(data) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser() as running:
-        yield running
-
-
-@pytest.fixture
-def visit(chromium, served):
-    opened = Visit(chromium, served.address)
-    yield opened
-    opened.context.close()
-    assert opened.problems == []
 
 
 @pytest.fixture(scope="module")
@@ -362,8 +337,8 @@ def test_a_finger_draws(chromium, served):
     visit.context.close()
 
 
-def test_the_page_comes_back_after_the_server_does(chromium, data):
-    with server(data) as first:
+def test_the_page_comes_back_after_the_server_does(chromium, data_file):
+    with server(data_file) as first:
         visit = Visit(chromium, first.address)
         page = visit.page
         visit.choose("train")
@@ -373,7 +348,7 @@ def test_the_page_comes_back_after_the_server_does(chromium, data):
         page.wait_for_selector("#run-state:has-text('running · epoch')", timeout=60_000)
         assert first.end() == 0
     page.wait_for_selector("#connection:has-text('does not answer')", timeout=10_000)
-    with server(data, port=first.port):
+    with server(data_file, port=first.port):
         page.wait_for_selector("#connection:empty", timeout=15_000, state="attached")
         page.wait_for_selector("#trainings tbody th:has-text('earlier 1')", timeout=15_000)
         page.fill("input[name=epochs]", "2")

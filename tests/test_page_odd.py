@@ -1,30 +1,8 @@
 """The page in a real browser on bad days: undo, another theme, a second tab, a server that stumbles."""
 
 import numpy as np
-import pytest
 
-from serving import ONE, SEVEN, Visit, browser, server, small_data
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    with server(small_data(tmp_path_factory.mktemp("data") / "small.npz")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser() as running:
-        yield running
-
-
-@pytest.fixture
-def visit(chromium, served):
-    opened = Visit(chromium, served.address)
-    yield opened
-    opened.context.close()
-    assert opened.problems == []
-
+from serving import ONE, SEVEN, Visit
 
 SHOWN = """() => {
   const { data } = document.getElementById("canvas").getContext("2d").getImageData(0, 0, 280, 280);

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving import Server, server, small_data
+from serving import Server, server
 from thetanet import ThetaNetClassifier
 from thetanet.cli import main
-from thetanet.data.files import Dataset, load_data
+from thetanet.data.files import Dataset
 from thetanet.errors import InputError
 from thetanet.trainable import TrainableNetwork
 
@@ -28,26 +27,8 @@ LONG = {"hidden": 300, "epochs": 1000}
 
 
 @pytest.fixture(scope="module")
-def data_file(tmp_path_factory):
-    return small_data(tmp_path_factory.mktemp("data") / "small.npz")
-
-
-@pytest.fixture(scope="module")
-def data(data_file):
-    return load_data(data_file)
-
-
-@pytest.fixture(scope="module")
 def net(data):
     return TrainableNetwork(hidden=20, epochs=2, random_state=0).fit(data.X, data.y)
-
-
-@pytest.fixture
-def client(net, data):
-    from thetanet.web.app import create_app
-
-    with testclient.TestClient(create_app(net, "small", data), base_url="http://localhost") as started:
-        yield started
 
 
 def wait(client, number, states=("done", "stopped", "failed"), seconds=60):
@@ -429,7 +410,6 @@ def test_two_hundred_clients_leave_nothing_behind(data_file):
         assert httpx.get(running.address + "api/health").status_code == 200
 
 
-@pytest.mark.skipif(shutil.which("schemathesis", path=BIN) is None, reason="schemathesis is not installed")
 def test_the_api_is_as_it_says(data_file, tmp_path):
     """Schemathesis asks what OpenAPI allows and what it forbids, by all its checks."""
     with server(data_file) as running:

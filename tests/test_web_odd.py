@@ -11,8 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from serving import Server, server, small_data
-from thetanet.data.files import Dataset, load_data
+from serving import Server, server
+from thetanet.data.files import Dataset
 from thetanet.errors import InputError
 from thetanet.trainable import TrainableNetwork
 
@@ -22,26 +22,8 @@ PICTURE = {"content-type": "image/png"}
 
 
 @pytest.fixture(scope="module")
-def data_file(tmp_path_factory):
-    return small_data(tmp_path_factory.mktemp("data") / "small.npz")
-
-
-@pytest.fixture(scope="module")
-def data(data_file):
-    return load_data(data_file)
-
-
-@pytest.fixture(scope="module")
 def net(data):
     return TrainableNetwork(hidden=5, epochs=1, random_state=0).fit(data.X, data.y)
-
-
-@pytest.fixture
-def client(net, data):
-    from thetanet.web.app import create_app
-
-    with testclient.TestClient(create_app(net, "small", data), base_url="http://localhost") as started:
-        yield started
 
 
 def file_of(grey, kind="PNG"):

@@ -185,7 +185,9 @@ class TrainableNetwork(IncrementalNetwork):
             checked = self._inputs(X, y=L, reset=True)
             labels, targets = Labels.of_targets(L, classes)
             weight = as_weights(sample_weight, checked.shape[0])
-            for name in ("teacher", "class_weight", "scoring", "validation_fraction"):
+            if self.teacher is not None:
+                raise InputError("teacher: fit_targets has its targets in L; use fit, or teacher=None")
+            for name in ("class_weight", "scoring", "validation_fraction"):
                 if getattr(self, name):
                     raise InputError(
                         f"{name}: needs labels, but fit_targets has targets; use fit, or {name}=None"
