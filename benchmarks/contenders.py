@@ -33,7 +33,7 @@ def thetanet(X, y, D_H, B, steps, threads=None, raw=None, sparse=None):
 
     X = X if raw is None else raw
     samples = Samples(X, y.astype(np.int64), D_O, Scaling.of(X, "pixels" if X.dtype == np.uint8 else "none"))
-    rule = Adam(rate=RATE, beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
+    rule = Adam(learning_rate=RATE, beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
     theta = Theta.random(X.shape[1], D_H, D_O, dtype=np.float32)
     stepper = CPUEngine(threads=threads, sparse=sparse).stepper(theta, rule, B)
     order = np.resize(np.random.default_rng(0).permutation(X.shape[0]), steps * B)

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from thetanet import batches_source, load_mnist, open_source
-from thetanet.convert import convert
-from thetanet.data.idx import write_idx
+from thetanet.data.convert import convert
+from thetanet.data.formats.idx import write_idx
 
 IMAGES = 20_000  # fewer of these: each is a file
 

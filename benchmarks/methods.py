@@ -19,7 +19,7 @@ from thetanet import CPUEngine, Theta, error_and_gradient, forward, hessian_prod
 from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.descent import METHODS, is_whole_pass, resolve
-from thetanet.training import start, train
+from thetanet.training.loop import start, train
 
 DOCS = Path(__file__).parents[1] / "docs"
 PASSES = 100
@@ -41,7 +41,7 @@ def curve(samples, D_H, name, passes, seed=0):
     theta, method = start(samples, D_H, rng, engine.dtype), resolve(name)
     engine.warm_up(theta, samples, method, 128)
     found = []
-    for record in train(theta, samples, engine=engine, method=method, epochs=passes, batch=128, rng=rng):
+    for record in train(theta, samples, engine=engine, method=method, epochs=passes, batch_size=128, rng=rng):
         found.append((record.samples / samples.M, record.seconds, record.error))
         if found[-1][0] >= passes:
             break
@@ -120,7 +120,7 @@ def solves(name, D_H, seed):
     else:
         samples = Samples(XOR[0].T.copy(), XOR[1].T.copy(), 1, Scaling.identity(2))
         stepper = CPUEngine("float64", threads=1).stepper(theta, method, 4)
-        c = np.array([method.coefficients(t, 5 * method.rate) for t in range(3000)])
+        c = np.array([method.coefficients(t, 5 * method.learning_rate) for t in range(3000)])
         stepper.run(samples, np.tile(np.arange(4), 3000), c)
         theta = stepper.theta()
     return bool(((forward(theta, XOR[0]).Y > 0.5) == XOR[1]).all())

@@ -71,7 +71,7 @@ def train(address, folder, out):
     import numpy as np
 
     from thetanet import ThetaNetClassifier
-    from thetanet.data.npy import npy_source
+    from thetanet.data.formats.npy import npy_source
     from thetanet.engine.dask import connect
 
     source = npy_source(Path(folder) / "X.npy", Path(folder) / "y.npy", rows=1000)

@@ -51,7 +51,7 @@ def processes():
         small, out = Path(folder, "small.npz"), str(Path(folder, "model"))
         np.savez(small, X=X[:128], y=y[:128])
         first = ["train", "--data", str(small), "--hidden", "100", "--epochs", "1", "--out", out]
-        whole = ["train", "--hidden", "800", "--epochs", "1", "--batch", "256", "--out", out]
+        whole = ["train", "--hidden", "800", "--epochs", "1", "--batch-size", "256", "--out", out]
         child(COMMAND, *whole)  # compiles, if this is the first time on this machine
         child(COMMAND, *first)
         found = {
@@ -76,7 +76,7 @@ def interrupt():
     X, y, X_test, _ = load_mnist()
     found = []
     for delay in (0.3, 0.37, 0.44, 0.51, 0.58, 0.65, 0.72):
-        net = ThetaNetClassifier(hidden=800, epochs=100, batch=256, random_state=0)
+        net = ThetaNetClassifier(hidden=800, epochs=100, batch_size=256, random_state=0)
         sent = []
 
         def send(sent=sent):

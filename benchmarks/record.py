@@ -20,9 +20,9 @@ from scipy.special import expit
 
 from record_report import VIEWS, as_lines, write
 from thetanet import Adam, Deform, ThetaNetClassifier, image_views, recipe
-from thetanet.committee import at_part, merge_models
 from thetanet.data.mnist import load_mnist_training
-from thetanet.model_file import load_model, save_model
+from thetanet.models.committee import at_part, merge_models
+from thetanet.models.model_file import load_model, save_model
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "build" / "record"
@@ -30,12 +30,12 @@ RESULTS = Path(__file__).parent / "results" / "record.json"
 PACKAGE = ROOT / "src" / "thetanet" / "pretrained" / "mnist.safetensors"
 SEEDS = (0, 1, 2)
 
-SINGLE = recipe("record") | {"hidden": 800, "descent": Adam(rate=0.004)}
+SINGLE = recipe("record") | {"hidden": 800, "descent": Adam(learning_rate=0.004)}
 WIDE = recipe("record")
 # A committee whose members look at different views: view and seed of each.
 VIEWED = [*((view, 0) for view in VIEWS), *((view, 1) for view in VIEWS[:2])]
 STUDENT, SOFT = SINGLE | {"epochs": 84}, 4.0
-SHIPPED = SINGLE | {"epochs": 120, "hidden": 1850, "descent": Adam(rate=0.003)}
+SHIPPED = SINGLE | {"epochs": 120, "hidden": 1850, "descent": Adam(learning_rate=0.003)}
 
 # What was tried: one training each, on the first 50,000 images, measured on the other 10,000. Names and figures are
 # those in results/record.json; what has figures there already is not tried again. (Those of 40 and of
@@ -45,10 +45,10 @@ WEAK, STRONG = Deform(), WIDE["deform"]
 STRONGEST = Deform(rotate=20, scale=0.25, shear=0.3, elastic=0.07, anneal=0.15)
 
 
-def tried(hidden, epochs, deform, rate=0.004, seed=0, batch=128, view="raw", **more):
-    rule = Adam(rate=rate, **more)
+def tried(hidden, epochs, deform, learning_rate=0.004, seed=0, batch_size=128, view="raw", **more):
+    rule = Adam(learning_rate=learning_rate, **more)
     return {
-        "hidden": hidden, "epochs": epochs, "deform": deform, "descent": rule, "random_state": seed, "batch": batch,
+        "hidden": hidden, "epochs": epochs, "deform": deform, "descent": rule, "random_state": seed, "batch_size": batch_size,
         "view": view,
     }  # fmt: skip
 
@@ -81,7 +81,7 @@ CHOICES = {
     ),
     "80 epochs, rate 0.005, strongest": tried(800, 80, STRONGEST, 0.005),
     "80 epochs, rate 0.005, strength to 0.5": tried(800, 80, dataclasses.replace(WEAK, anneal=0.5), 0.005),
-    "60 epochs, rate 0.004, mini-batches of 64": tried(800, 60, WEAK, batch=64),
+    "60 epochs, rate 0.004, mini-batches of 64": tried(800, 60, WEAK, batch_size=64),
     **{f"42 epochs, rate 0.004, view {view}": tried(800, 42, STRONG, view=view) for view in ("raw", *VIEWS)},
     **{
         f"84 epochs, rate 0.003, 1,600 units, view {view}": tried(1600, 84, STRONG, 0.003, view=view)

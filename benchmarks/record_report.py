@@ -8,10 +8,10 @@ import numpy as np
 
 from thetanet import ThetaNetClassifier, image_views, load_pretrained
 from thetanet.data.mnist import load_mnist_test, load_mnist_training
+from thetanet.evaluation.figures import calibration_error
+from thetanet.evaluation.robustness import robustness
 from thetanet.plots import plot_images, plot_reliability, save_figure
 from thetanet.plots.axes import axes_of
-from thetanet.report import calibration_error
-from thetanet.robustness import robustness
 
 DOCS = Path(__file__).parents[1] / "docs"
 ROWS = {

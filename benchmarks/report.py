@@ -102,13 +102,13 @@ NAMES = {
 
 def draw_steps(found, path):
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
-    for ax, (units, batch) in zip(axes, ((800, 256), (100, 128)), strict=True):
+    for ax, (units, batch_size) in zip(axes, ((800, 256), (100, 128)), strict=True):
         values = [found["steps_table"][str(units)][name] / 1000 for name in NAMES]
         colors = ["#1b5e9b", "#7aa6cf", "#b0b0b0", "#d9d9d9", "#d9d9d9", "#d9d9d9"]
         bars = ax.barh(list(NAMES.values()), values, color=colors)
         ax.bar_label(bars, fmt="%.2f", padding=3, fontsize=9)
         ax.invert_yaxis()
-        ax.set_xlabel(f"milliseconds a step, {units} units, batch {batch}")
+        ax.set_xlabel(f"milliseconds a step, {units} units, batch {batch_size}")
         ax.margins(x=0.12)
         ax.spines[["top", "right"]].set_visible(False)
     axes[1].set_yticklabels([])

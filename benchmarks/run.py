@@ -104,11 +104,11 @@ def sparse_text():
     steps = -(-M // 128)
     found = {}
     for name, rule, solver in (
-        ("Adam", Adam(rate=0.001), "adam"),
-        ("SGD", SGD(rate=0.1, momentum=0.0), "sgd"),
+        ("Adam", Adam(learning_rate=0.001), "adam"),
+        ("SGD", SGD(learning_rate=0.1, momentum=0.0), "sgd"),
     ):
         stepper = CPUEngine().stepper(Theta.random(D_I, 100, 1, dtype=np.float32), rule, 128)
-        c = np.array([rule.coefficients(t, rule.rate) for t in range(steps)])
+        c = np.array([rule.coefficients(t, rule.learning_rate) for t in range(steps)])
         order = rng.permutation(M)
         stepper.run(samples, order[:1280], c[:10])
         ours = median_of(lambda s=stepper, o=order, c=c: s.run(samples, o, c), 3)

@@ -48,7 +48,7 @@ def size_of(D_H):
 
 def fixed_cost():
     """Return the seconds a byte of Theta that a pass costs before it sees a sample: copies, and a sum."""
-    from thetanet.engine.cpu import CPUEngine
+    from thetanet.engine.cpu.engine import CPUEngine
     from thetanet.theta import Theta
 
     engine, chunk = CPUEngine(threads=1), samples_of(1)
@@ -63,7 +63,7 @@ def fixed_cost():
 
 
 def rate_of_a_core(D_H, fixed):
-    from thetanet.engine.cpu import CPUEngine
+    from thetanet.engine.cpu.engine import CPUEngine
     from thetanet.theta import Theta
 
     engine, chunk = CPUEngine(threads=1), samples_of(2_000)
@@ -74,7 +74,7 @@ def rate_of_a_core(D_H, fixed):
 
 
 def read_rate():
-    from thetanet.data.npy import npy_source
+    from thetanet.data.formats.npy import npy_source
 
     with tempfile.TemporaryDirectory() as folder:
         X = np.zeros((40_000, D_I), np.uint8)
@@ -115,9 +115,9 @@ def predicted(M, D_H, workers, c):
 def main():
     from distributed import Client, LocalCluster
 
-    from thetanet.cluster import spread
     from thetanet.engine.dask import DaskEngine
     from thetanet.theta import Theta
+    from thetanet.training.cluster import spread
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path)

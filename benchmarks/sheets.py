@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from thetanet import load_mnist
-from thetanet.pretrained import model_in_package
+from thetanet.classifier.trainable import TrainableNetwork
+from thetanet.models.pretrained import model_in_package
 from thetanet.reading import read_numbers
-from thetanet.trainable import TrainableNetwork
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results" / "sheets.json"

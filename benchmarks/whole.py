@@ -42,7 +42,7 @@ ROUND = (
 FIT = slice(0, 50_000)
 HELD_OUT = slice(50_000, 60_000)
 # More epochs learn the digits of the sheets by heart: after 12 (300 units) a quarter of new digits was called parts.
-SETTINGS = {"hidden": 200, "epochs": 5, "descent": Adam(rate=0.01), "random_state": 0}
+SETTINGS = {"hidden": 200, "epochs": 5, "descent": Adam(learning_rate=0.01), "random_state": 0}
 WEIGHT = 2.5  # of frames that are whole
 
 

@@ -48,7 +48,7 @@ def visit(chromium, served):
 @pytest.fixture(scope="module")
 def data(data_file):
     """The small data set, in memory."""
-    from thetanet.data.files import load_data
+    from thetanet.data.dataset import load_data
 
     return load_data(data_file)
 

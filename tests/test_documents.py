@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-import thetanet.deform
-import thetanet.estimator
-import thetanet.pretrained
-import thetanet.recipes
+import thetanet.classifier.estimator
+import thetanet.images.deform
+import thetanet.models.pretrained
 import thetanet.theta
+import thetanet.training.recipes
 from thetanet import ThetaNetClassifier
 
 ROOT = Path(__file__).parent.parent
@@ -39,13 +39,20 @@ def test_a_method_of_ones_own():
     names = {"np": np, "dataclass": dataclass, "ClassVar": ClassVar}
     exec(block, names)
     X, y = load_iris(return_X_y=True)
-    net = ThetaNetClassifier(hidden=20, descent=names["Lion"](rate=0.01), random_state=0).fit(X, y)
+    net = ThetaNetClassifier(hidden=20, descent=names["Lion"](learning_rate=0.01), random_state=0).fit(X, y)
     assert net.score(X, y) > 0.9
     assert block.count("\n") < 40
 
 
 @pytest.mark.parametrize(
-    "module", [thetanet.theta, thetanet.estimator, thetanet.deform, thetanet.recipes, thetanet.pretrained]
+    "module",
+    [
+        thetanet.theta,
+        thetanet.classifier.estimator,
+        thetanet.images.deform,
+        thetanet.training.recipes,
+        thetanet.models.pretrained,
+    ],
 )
 def test_examples_in_docstrings(module):
     failed, tried = doctest.testmod(module)

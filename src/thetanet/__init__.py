@@ -10,12 +10,11 @@ from thetanet.network import Activations, cross_entropy, error, error_and_gradie
 from thetanet.theta import Theta
 
 if TYPE_CHECKING:
-    from thetanet.checkpoints import Checkpoints
-    from thetanet.data.batches import batches_source
+    from thetanet.classifier.estimator import ThetaNetClassifier
+    from thetanet.data.formats.batches import batches_source
     from thetanet.data.mnist import load_mnist
     from thetanet.data.open import open_source
     from thetanet.data.source import array_source
-    from thetanet.deform import Deform
     from thetanet.descent import (
         LBFGS,
         SGD,
@@ -31,14 +30,15 @@ if TYPE_CHECKING:
         Rprop,
         ScaledConjugateGradients,
     )
-    from thetanet.engine.cpu import CPUEngine
+    from thetanet.engine.cpu.engine import CPUEngine
     from thetanet.errors import DivergedError
-    from thetanet.estimator import ThetaNetClassifier
     from thetanet.hessian import hessian_product
-    from thetanet.predictor import Predictor
-    from thetanet.pretrained import load_pretrained
-    from thetanet.recipes import recipe
-    from thetanet.views import image_views
+    from thetanet.images.deform import Deform
+    from thetanet.images.normalise import image_views
+    from thetanet.models.predictor import Predictor
+    from thetanet.models.pretrained import load_pretrained
+    from thetanet.training.checkpoints import Checkpoints
+    from thetanet.training.recipes import recipe
 
 __version__ = "0.1.0"
 
@@ -84,29 +84,29 @@ _LAZY = {
     "Adam": "thetanet.descent",
     "AdamW": "thetanet.descent",
     "Averaged": "thetanet.descent",
-    "CPUEngine": "thetanet.engine.cpu",
-    "Checkpoints": "thetanet.checkpoints",
+    "CPUEngine": "thetanet.engine.cpu.engine",
+    "Checkpoints": "thetanet.training.checkpoints",
     "Clipped": "thetanet.descent",
     "ConjugateGradients": "thetanet.descent",
-    "Deform": "thetanet.deform",
+    "Deform": "thetanet.images.deform",
     "DivergedError": "thetanet.errors",
     "GradientDescent": "thetanet.descent",
     "LBFGS": "thetanet.descent",
     "Newton": "thetanet.descent",
-    "Predictor": "thetanet.predictor",
+    "Predictor": "thetanet.models.predictor",
     "RMSprop": "thetanet.descent",
     "Rprop": "thetanet.descent",
     "SGD": "thetanet.descent",
     "ScaledConjugateGradients": "thetanet.descent",
-    "ThetaNetClassifier": "thetanet.estimator",
+    "ThetaNetClassifier": "thetanet.classifier.estimator",
     "array_source": "thetanet.data.source",
-    "batches_source": "thetanet.data.batches",
+    "batches_source": "thetanet.data.formats.batches",
     "hessian_product": "thetanet.hessian",
-    "image_views": "thetanet.views",
+    "image_views": "thetanet.images.normalise",
     "load_mnist": "thetanet.data.mnist",
-    "load_pretrained": "thetanet.pretrained",
+    "load_pretrained": "thetanet.models.pretrained",
     "open_source": "thetanet.data.open",
-    "recipe": "thetanet.recipes",
+    "recipe": "thetanet.training.recipes",
 }
 
 

@@ -35,13 +35,13 @@ class DivergedError(ThetanetError, ArithmeticError):
     ----------
     epoch : int
         The epoch in which it happened, counted from 1.
-    rate : float or None
+    learning_rate : float or None
         The method's rate, if it has one.
     """
 
     def __init__(self, epoch: int, error: float, rate: float | None, method: object) -> None:
-        self.epoch, self.error, self.rate = epoch, error, rate
-        remedy = "scale the inputs" if rate is None else f"try rate={rate / 5:.2g}"
+        self.epoch, self.error, self.learning_rate = epoch, error, rate
+        remedy = "scale the inputs" if rate is None else f"try learning_rate={rate / 5:.2g}"
         super().__init__(
             f"descent diverged in epoch {epoch} with {method}: E per sample is {error:.3g}; {remedy}. "
             "The network keeps the last healthy Theta"

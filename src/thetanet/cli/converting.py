@@ -105,7 +105,7 @@ class How:
 def surveyed(source: Source) -> Survey:
     """Look through a source, with a bar for what takes long."""
     from thetanet.data.survey import survey
-    from thetanet.progress import counted
+    from thetanet.training.progress import counted
 
     with counted(f"looking through {source.name}", "parts") as advance:
         return survey(source, advance)
@@ -114,8 +114,8 @@ def surveyed(source: Source) -> Survey:
 def measured(net: Any, source: Source, **how: Any) -> Any:
     """Measure a network on a source, with a bar for what takes long."""
     from thetanet.data.skipping import skipped_by, warn_of
-    from thetanet.progress import counted
-    from thetanet.report_of_parts import evaluation_of_parts
+    from thetanet.evaluation.report_of_parts import evaluation_of_parts
+    from thetanet.training.progress import counted
 
     with counted(f"measuring on {source.name}", "parts") as advance:
         found = evaluation_of_parts(net, source, progress=advance, **how)
@@ -137,8 +137,8 @@ def convert(
     as_json: JsonOption = False,
 ) -> None:
     """Write a table, svmlight file, IDX or image folder as .npy files, which are read fastest."""
-    from thetanet.convert import convert as write
-    from thetanet.progress import counted
+    from thetanet.data.convert import convert as write
+    from thetanet.training.progress import counted
 
     how = How(target, skip_bad, size, dtype, zero_based)
     opened = how.open(source)

@@ -38,11 +38,11 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write a report on a model: one HTML file with figures, curves, mistakes and hidden units."""
-    from thetanet.data.files import load_data
-    from thetanet.html_report import About, html_report
-    from thetanet.model_file import load_model
-    from thetanet.pretrained import model_in_package
-    from thetanet.trainable import TrainableNetwork
+    from thetanet.classifier.trainable import TrainableNetwork
+    from thetanet.data.dataset import load_data
+    from thetanet.models.model_file import load_model
+    from thetanet.models.pretrained import model_in_package
+    from thetanet.report.report import About, html_report
 
     if not to.absolute().parent.is_dir():
         raise InputError(f"--out {to}: the folder does not exist; make it first")
@@ -54,7 +54,7 @@ def report(
     dataset = load_data(data)
     tested = dataset.X_test is not None
     X, y = (dataset.X_test, dataset.y_test) if tested else (dataset.X, dataset.y)
-    source: Any = model or resources.files("thetanet.pretrained") / "mnist.safetensors"
+    source: Any = model or resources.files("thetanet.models.pretrained") / "mnist.safetensors"
     with source.open("rb") as stream:
         digest, size = hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()
     about = About(

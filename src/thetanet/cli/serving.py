@@ -24,7 +24,7 @@ def serve(
     browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser")] = False,
 ) -> None:
     """Show a network at work in a web page: draw, look inside, train, read pictures."""
-    from thetanet.data.files import load_data
+    from thetanet.data.dataset import load_data
     from thetanet.web import serve as serve_page
 
     def ready(address: str) -> None:

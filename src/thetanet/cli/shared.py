@@ -14,7 +14,7 @@ import thetanet
 from thetanet.errors import ThetanetError
 
 if TYPE_CHECKING:
-    from thetanet.trainable import TrainableNetwork
+    from thetanet.classifier.trainable import TrainableNetwork
 
 app = typer.Typer(
     name="thetanet",
@@ -88,8 +88,8 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def load_network(model: Path | None) -> TrainableNetwork:
     """Load a model file, or the model in the package."""
     # The command line does without scikit-learn, whose import takes a second.
-    from thetanet.pretrained import model_in_package
-    from thetanet.trainable import TrainableNetwork
+    from thetanet.classifier.trainable import TrainableNetwork
+    from thetanet.models.pretrained import model_in_package
 
     return TrainableNetwork.from_model(model_in_package()) if model is None else TrainableNetwork.load(model)
 

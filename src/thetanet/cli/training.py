@@ -23,10 +23,10 @@ from thetanet.cli.converting import (
     surveyed,
 )  # fmt: skip
 from thetanet.cli.shared import DataOption, JsonOption, app, out
-from thetanet.data.files import Dataset
+from thetanet.data.dataset import Dataset
 from thetanet.descent import METHODS, resolve
 from thetanet.errors import DivergedError, InputError
-from thetanet.recipes import RECIPES
+from thetanet.training.recipes import RECIPES
 
 Method = StrEnum("Method", ["auto", *METHODS])  # type: ignore[misc]
 Recipe = StrEnum("Recipe", list(RECIPES))  # type: ignore[misc]
@@ -43,9 +43,11 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the data [chosen by its size]")
     ] = None,
-    batch: Annotated[int | None, typer.Option(help="Samples in a mini-batch [128]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples in a mini-batch [128]")] = None,
     descent: Annotated[Method | None, typer.Option(help="Descent method [auto]")] = None,
-    rate: Annotated[float | None, typer.Option(help="Peak rate of descent [the method's own]")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak rate of descent [the method's own]")
+    ] = None,
     alpha: Annotated[
         float | None, typer.Option(help="L2 penalty on weights [by the size of the data]")
     ] = None,
@@ -97,9 +99,9 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a network and write it to a file."""
-    from thetanet.checkpoints import Checkpoints
-    from thetanet.progress import TrainingProgress
-    from thetanet.trainable import TrainableNetwork
+    from thetanet.classifier.trainable import TrainableNetwork
+    from thetanet.training.checkpoints import Checkpoints
+    from thetanet.training.progress import TrainingProgress
 
     if not to.absolute().parent.is_dir():
         raise InputError(f"--out {to}: the folder does not exist; make it first")
@@ -110,7 +112,14 @@ def train(
     if checkpoint is None and (resume or every is not None):
         raise InputError("--resume and --every need --checkpoint FOLDER")
     settings = _settings(
-        recipe, deform, descent, rate, hidden=hidden, epochs=epochs, batch=batch, alpha=alpha
+        recipe,
+        deform,
+        descent,
+        learning_rate,
+        hidden=hidden,
+        epochs=epochs,
+        batch_size=batch_size,
+        alpha=alpha,
     )
     engine = None if cluster is None else _engine(cluster, groups, context)
     net = TrainableNetwork(
@@ -123,7 +132,7 @@ def train(
     given = _given(data, how, validation, validation_data, test)
     dataset, M, D_I = given.dataset, given.M, given.dataset.X.shape[1]
     if not as_json:
-        shown = net.method_for(dataset.X, min(net.batch, M))[0]
+        shown = net.method_for(dataset.X, min(net.batch_size, M))[0]
         deformed = "" if net.deform is None else "; deformed images"
         out.print(
             f"{dataset.name}: {M:,} samples of {D_I} inputs; {net.hidden} hidden units; {shown}{deformed}"
@@ -158,7 +167,7 @@ def train(
     if found is not None:
         report |= {"test_accuracy": found.accuracy, "test_error": found.error}
     if pictures is not None:
-        from thetanet.report import draw_pictures
+        from thetanet.evaluation.figures import draw_pictures
 
         report["pictures"] = [str(path) for path in draw_pictures(net, dataset, pictures)]
     if as_json:
@@ -198,7 +207,7 @@ def _given(
     data: Path | None, how: How, validation: float | None, validation_data: Path | None, test: Path | None
 ) -> _Given:
     """Open the data: arrays where they fit into memory, else a source."""
-    from thetanet.data.files import load_data
+    from thetanet.data.dataset import load_data
 
     if validation is not None and validation_data is not None:
         raise InputError("--validation and --validation-data: give one of them")
@@ -231,8 +240,8 @@ def _given(
 
 def _tested(net: Any, given: _Given, data: Path | None, test: Path | None, how: How) -> Any:
     """Measure the network on test data, if there is any."""
-    from thetanet.data.files import load_data
-    from thetanet.report import evaluation
+    from thetanet.data.dataset import load_data
+    from thetanet.evaluation.figures import evaluation
 
     if given.test is not None:
         return measured(net, given.test)
@@ -263,13 +272,13 @@ def _settings(
     settings = dict(RECIPES[str(recipe)].settings) if recipe is not None else {}
     settings |= {name: value for name, value in own.items() if value is not None}
     if deform is not None:
-        from thetanet.deform import Deform
+        from thetanet.images.deform import Deform
 
         settings["deform"] = settings.get("deform") or Deform() if deform else None
     if descent is not None or rate is not None:
         if recipe is not None and descent is None:
-            raise InputError(f"--rate {rate}: is of one method; say which, by --descent")
-        given = {} if rate is None else {"rate": rate}
+            raise InputError(f"--learning-rate {rate}: is of one method; say which, by --descent")
+        given = {} if rate is None else {"learning_rate": rate}
         settings["descent"] = resolve(str(descent or "auto"), **given) if given else str(descent)
     return settings
 
@@ -283,8 +292,8 @@ def merge(
     as_json: JsonOption = False,
 ) -> None:
     """Make one network of several: its A2 is the mean of theirs, exactly, its hidden units are all theirs."""
-    from thetanet.committee import merge_models
-    from thetanet.model_file import load_model, save_model
+    from thetanet.models.committee import merge_models
+    from thetanet.models.model_file import load_model, save_model
 
     merged = merge_models([load_model(path) for path in models])
     save_model(to, merged)

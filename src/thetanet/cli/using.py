@@ -51,9 +51,9 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model on test data: accuracy, E, calibration, confusion matrix, worst mistakes."""
-    from thetanet.data.files import load_data
-    from thetanet.report import draw_answers, evaluation
-    from thetanet.robustness import robustness
+    from thetanet.data.dataset import load_data
+    from thetanet.evaluation.figures import draw_answers, evaluation
+    from thetanet.evaluation.robustness import robustness
 
     net = load_network(model)
     how = How(target, skip_bad, size, dtype, zero_based)
@@ -129,8 +129,8 @@ def predict(
     """Say what a picture shows: one digit, any size, dark on light or light on dark."""
     import numpy as np
 
-    from thetanet.model_file import is_model
-    from thetanet.picture import read_picture, to_mnist_frame
+    from thetanet.images.picture import read_picture, to_mnist_frame
+    from thetanet.models.model_file import is_model
 
     for path in images:
         if is_model(path):
@@ -176,7 +176,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Compare the numeric with the analytic gradient, of the mathematics and of the engine."""
-    from thetanet.gradient_check import PARTS, TOLERANCE, engine_gradient, largest_differences
+    from thetanet.evaluation.gradient_check import PARTS, TOLERANCE, engine_gradient, largest_differences
 
     network = largest_differences(cases, seed)
     engine = largest_differences(cases, seed, engine_gradient)
@@ -201,8 +201,8 @@ def check(
 @app.command()
 def inspect(model: ModelArgument = None, data: ArraysOption = None, as_json: JsonOption = False) -> None:
     """Look for what is wrong in a network: norms, saturated and dead units, dead inputs, largest weights."""
-    from thetanet.data.files import load_data
-    from thetanet.inspection import inspect as look
+    from thetanet.data.dataset import load_data
+    from thetanet.evaluation.inspection import inspect as look
 
     net = load_network(model)
     X = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.columns import in_order
+from thetanet.data.formats.columns import in_order
 
 if TYPE_CHECKING:
     from thetanet.data.source import Part, Source

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.idx import read_idx_test, read_idx_training
+from thetanet.data.formats.idx import read_idx_test, read_idx_training
 from thetanet.errors import DataFileError
 
 

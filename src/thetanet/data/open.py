@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from thetanet.checks import check_number
-from thetanet.data.idx import find_idx
-from thetanet.data.npy import npy_source, npz_source
+from thetanet.data.formats.idx import find_idx
+from thetanet.data.formats.npy import npy_source, npz_source
 from thetanet.data.source import Source
 from thetanet.data.spool import CSR, csr_source, held, origin_of
 from thetanet.data.temporary import TemporaryFolder, room_for
@@ -117,23 +117,23 @@ def _paths(path: Any) -> list[Path]:
 
 def _opened(kind: str, files: list[Path], how: dict[str, Any]) -> Source:
     if kind == "parquet":
-        from thetanet.data.parquet import parquet_source
+        from thetanet.data.formats.parquet import parquet_source
 
         return parquet_source(files, **how)
     if kind == "csv":
-        from thetanet.data.csv import csv_source
+        from thetanet.data.formats.csv import csv_source
 
         return csv_source(files, **how)
     if kind == "svmlight":
-        from thetanet.data.svmlight import svmlight_source
+        from thetanet.data.formats.svmlight import svmlight_source
 
         return svmlight_source(files, **how)
     if kind == "images":
-        from thetanet.data.images import images_source, training_and_test
+        from thetanet.data.formats.images import images_source, training_and_test
 
         return images_source(training_and_test(files[0])[0], **how)
     if kind == "idx":
-        from thetanet.data.idx_source import idx_folder_source
+        from thetanet.data.formats.idx_source import idx_folder_source
 
         return idx_folder_source(files[0])
     if kind == "csr":
@@ -189,7 +189,7 @@ def _folder_kind(folder: Path) -> tuple[str, list[Path]]:
         )
     if kinds:
         return kinds.pop(), files
-    from thetanet.data.images import image_classes, training_and_test
+    from thetanet.data.formats.images import image_classes, training_and_test
 
     if image_classes(training_and_test(folder)[0]):
         return "images", [folder]
@@ -267,11 +267,11 @@ def source_of_test(path: Path_, **how: Any) -> Source | None:
         if {"x_test.npy", "y_test.npy"} <= names:
             return npy_source(*_pair(where, ("x_test",), ("y_test",)))
     if kind == "idx" and find_idx(where, "t10k-images", 3):
-        from thetanet.data.idx_source import idx_folder_source
+        from thetanet.data.formats.idx_source import idx_folder_source
 
         return idx_folder_source(where, "t10k")
     if kind == "images":
-        from thetanet.data.images import images_source, training_and_test
+        from thetanet.data.formats.images import images_source, training_and_test
 
         if (test := training_and_test(where)[1]) is not None:
             return images_source(test, how.get("size"), skip_bad=bool(how.get("skip_bad")))

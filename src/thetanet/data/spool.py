@@ -16,8 +16,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from thetanet.data.formats.npy import Array, NpyPart, npy_array, npy_source, stamp_of
 from thetanet.data.label_types import plain_labels
-from thetanet.data.npy import Array, NpyPart, npy_array, npy_source, stamp_of
 from thetanet.data.source import ROWS, Source
 from thetanet.data.temporary import TemporaryFolder, room_for
 from thetanet.errors import DataFileError, InputError

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.notes import note, recalled
 from thetanet.data.scaling import KINDS, Scaling, inverse
 from thetanet.data.skipping import no_samples, skipped_by, warn_of
 from thetanet.data.source import Kind, Source, digest_of, read_part
+from thetanet.data.survey_cache import note, recalled
 from thetanet.errors import InputError
 
 _MOST_CLASSES = 10_000

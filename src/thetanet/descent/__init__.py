@@ -84,7 +84,7 @@ def resolve(descent: Any, **options: Any) -> Any:
             raise InputError(f"descent={descent!r} has no option {', '.join(unknown)}") from problem
     if isinstance(descent, type) or not (hasattr(descent, "descend") or hasattr(descent, "update")):
         raise InputError(
-            f"descent={descent!r}: must be a name or a method such as Adam(rate=0.02); a method has "
+            f"descent={descent!r}: must be a name or a method such as Adam(learning_rate=0.02); a method has "
             "`descend` (whole passes) or `update` (mini-batches)"
         )
     return descent

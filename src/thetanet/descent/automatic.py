@@ -10,7 +10,7 @@ _SAMPLES, _INPUTS, _UNITS = (
 )  # up to which whole passes end at better networks than Adam's few steps
 
 
-def choose(M: int | None, D_I: int, D_H: int, lit: float, batch: int) -> tuple[str, str]:
+def choose(M: int | None, D_I: int, D_H: int, lit: float, batch_size: int) -> tuple[str, str]:
     """Return the name of a descent method, and why it was chosen.
 
     Parameters
@@ -21,10 +21,10 @@ def choose(M: int | None, D_I: int, D_H: int, lit: float, batch: int) -> tuple[s
         Inputs and hidden units.
     lit : float
         Inputs of a sample that are not zero, on average; D_I for dense data.
-    batch : int
+    batch_size : int
         Samples in a mini-batch.
     """
-    share = lit * batch / D_I
+    share = lit * batch_size / D_I
     if share < _SHARE:
         lights = f"a mini-batch lights at most {share:.0%} of {D_I:,} inputs"
         return "adagrad", f"{lights}, and a step of adagrad costs no others"

@@ -11,7 +11,7 @@ import numpy as np
 from thetanet.checks import check_number
 from thetanet.descent.line_search import check_wolfe, first_rate, strong_wolfe
 from thetanet.descent.objective import Objective, Pass, State, Vector
-from thetanet.descent.precision import along, dot, evaluate, least_fall, norm, resumable
+from thetanet.descent.vectors import along, dot, evaluate, least_fall, norm, resumable
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,13 @@ class ConjugateGradients:
             # The first trial foresees the same first-order change of E as in this step (N & W, section 3.5).
             ahead = dot(gradient, direction)
             rate = min(point.rate * slope / ahead, 10 * point.rate) if ahead < 0 else point.rate
-            state = {"error": error, "gradient": gradient, "direction": direction, "rate": rate, "age": age}
+            state = {
+                "error": error,
+                "gradient": gradient,
+                "direction": direction,
+                "rate": rate,
+                "age": age,
+            }
             yield Pass(theta, error, point.rate, passes, state)
 
 

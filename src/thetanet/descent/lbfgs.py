@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from thetanet.checks import check_number
 from thetanet.descent.line_search import check_wolfe, first_rate, strong_wolfe
 from thetanet.descent.objective import Objective, Pass, State, Vector
-from thetanet.descent.precision import dot, evaluate, norm, resumable
+from thetanet.descent.vectors import dot, evaluate, norm, resumable
 
 Pair = tuple[Vector, Vector, float]  # s, the change of Theta; y, the change of the gradient; s.y
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from thetanet.checks import check_number
 from thetanet.descent.objective import Objective, Vector
-from thetanet.descent.precision import along, dot, evaluate, least_fall
+from thetanet.descent.vectors import along, dot, evaluate, least_fall
 from thetanet.errors import InputError
 
 _MOST = 30  # evaluations in a search

@@ -11,7 +11,7 @@ import numpy as np
 
 from thetanet.checks import check_number
 from thetanet.descent.objective import Objective, Pass, State, Vector
-from thetanet.descent.precision import dot, evaluate, least_fall, norm, resumable
+from thetanet.descent.vectors import dot, evaluate, least_fall, norm, resumable
 from thetanet.errors import InputError
 
 Product = Callable[[Vector, Vector], Vector]  # (theta, v) -> H v

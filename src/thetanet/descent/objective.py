@@ -24,7 +24,7 @@ class Pass(NamedTuple):
 
     theta: Vector
     error: float
-    rate: float
+    learning_rate: float
     passes: int  # evaluations of the objective, and Hessian-vector products, in this iteration
     state: State  # descend(objective, theta, state) goes on from here, bit for bit
 

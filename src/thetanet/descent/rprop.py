@@ -9,7 +9,7 @@ import numpy as np
 
 from thetanet.checks import check_number
 from thetanet.descent.objective import Objective, Pass, State, Vector
-from thetanet.descent.precision import evaluate, least_fall, resumable
+from thetanet.descent.vectors import evaluate, least_fall, resumable
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from thetanet.checks import check_number
 from thetanet.descent.objective import Objective, Pass, State, Vector
-from thetanet.descent.precision import along, dot, evaluate, resumable
+from thetanet.descent.vectors import along, dot, evaluate, resumable
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class GradientDescent:
 
     Parameters
     ----------
-    rate : float
+    learning_rate : float
         First trial of the first iteration.
     shrink : float in (0, 1)
         Factor of the rate after a trial that did not fall enough.
@@ -30,12 +30,12 @@ class GradientDescent:
         The share of the fall predicted by the gradient that a step must bring.
     """
 
-    rate: float = 1.0
+    learning_rate: float = 1.0
     shrink: float = 0.5
     armijo: float = 1e-4
 
     def __post_init__(self) -> None:
-        check_number("rate", self.rate, least=0, above=True)
+        check_number("learning_rate", self.learning_rate, least=0, above=True)
         check_number("shrink", self.shrink, least=0, most=np.nextafter(1, 0), above=True)
         check_number("armijo", self.armijo, least=0, most=np.nextafter(1, 0), above=True)
 
@@ -46,7 +46,7 @@ class GradientDescent:
             error, gradient, rate = state["error"], state["gradient"], state["rate"]
         else:
             error, gradient = evaluate(objective, theta)
-            rate = self.rate
+            rate = self.learning_rate
         while gradient is not None:
             slope = dot(gradient, gradient)
             passes = 0

@@ -30,7 +30,7 @@ class SGD:
 
     Parameters
     ----------
-    rate : float
+    learning_rate : float
         Peak rate.
     momentum : float in [0, 1)
         0 is plain stochastic gradient descent.
@@ -40,7 +40,7 @@ class SGD:
         "constant", "warmup-linear", "cosine", or a function of progress in [0, 1).
     """
 
-    rate: float = 0.5
+    learning_rate: float = 0.5
     momentum: float = 0.9
     nesterov: bool = True
     schedule: str | Schedule = "warmup-linear"
@@ -53,7 +53,7 @@ class SGD:
         return self.momentum == 0
 
     def __post_init__(self) -> None:
-        check_number("rate", self.rate, least=0, above=True)
+        check_number("learning_rate", self.learning_rate, least=0, above=True)
         check_number("momentum", self.momentum, least=0, most=np.nextafter(1, 0))
         resolve_schedule(self.schedule)
 
@@ -81,7 +81,7 @@ class Adagrad:
 
     Parameters
     ----------
-    rate : float
+    learning_rate : float
         Peak rate.
     epsilon : float
         Keeps the division finite.
@@ -89,7 +89,7 @@ class Adagrad:
         "constant", "warmup-linear", "cosine", or a function of progress in [0, 1).
     """
 
-    rate: float = 0.1
+    learning_rate: float = 0.1
     epsilon: float = 1e-8
     schedule: str | Schedule = "warmup-linear"
 
@@ -97,7 +97,7 @@ class Adagrad:
     lazy: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_number("rate", self.rate, least=0, above=True)
+        check_number("learning_rate", self.learning_rate, least=0, above=True)
         check_number("epsilon", self.epsilon, least=0, above=True)
         resolve_schedule(self.schedule)
 
@@ -120,7 +120,7 @@ class RMSprop:
 
     Parameters
     ----------
-    rate : float
+    learning_rate : float
         Peak rate.
     rho : float in [0, 1)
         Decay of the running mean of the squared gradient (0.9 in the lecture).
@@ -132,7 +132,7 @@ class RMSprop:
         "constant", "warmup-linear", "cosine", or a function of progress in [0, 1).
     """
 
-    rate: float = 0.02
+    learning_rate: float = 0.02
     rho: float = 0.99
     momentum: float = 0.0
     epsilon: float = 1e-8
@@ -141,7 +141,7 @@ class RMSprop:
     slots: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        check_number("rate", self.rate, least=0, above=True)
+        check_number("learning_rate", self.learning_rate, least=0, above=True)
         check_number("rho", self.rho, least=0, most=np.nextafter(1, 0))
         check_number("momentum", self.momentum, least=0, most=np.nextafter(1, 0))
         check_number("epsilon", self.epsilon, least=0, above=True)
@@ -170,7 +170,7 @@ class Adam:
 
     Parameters
     ----------
-    rate : float
+    learning_rate : float
         Peak rate.
     beta1, beta2 : float in [0, 1)
         Decay of the running means of the gradient and of its square.
@@ -180,7 +180,7 @@ class Adam:
         "constant", "warmup-linear", "cosine", or a function of progress in [0, 1).
     """
 
-    rate: float = 0.02
+    learning_rate: float = 0.02
     beta1: float = 0.9
     beta2: float = 0.99
     epsilon: float = 1e-8
@@ -189,7 +189,7 @@ class Adam:
     slots: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        check_number("rate", self.rate, least=0, above=True)
+        check_number("learning_rate", self.learning_rate, least=0, above=True)
         check_number("beta1", self.beta1, least=0, most=np.nextafter(1, 0))
         check_number("beta2", self.beta2, least=0, most=np.nextafter(1, 0))
         check_number("epsilon", self.epsilon, least=0, above=True)
@@ -225,7 +225,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    rate, beta1, beta2, epsilon, schedule
+    learning_rate, beta1, beta2, epsilon, schedule
         As for `Adam`. The schedule scales the decay too, as in the paper.
     weight_decay : float
         Share of the weights, times the rate, that a step takes off.

@@ -48,7 +48,7 @@ class Averaged:
     @property
     def rate(self) -> float:
         """Peak rate of the rule."""
-        return float(self.rule.rate)
+        return float(self.rule.learning_rate)
 
     @property
     def schedule(self) -> Any:
@@ -87,7 +87,7 @@ class Clipped:
     Parameters
     ----------
     rule : mini-batch rule
-        E.g. ``SGD(rate=1.0)``.
+        E.g. ``SGD(learning_rate=1.0)``.
     norm : float
         The largest norm.
     """
@@ -102,7 +102,7 @@ class Clipped:
     @property
     def rate(self) -> float:
         """Peak rate of the rule."""
-        return float(self.rule.rate)
+        return float(self.rule.learning_rate)
 
     @property
     def schedule(self) -> Any:

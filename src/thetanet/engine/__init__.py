@@ -104,7 +104,7 @@ class Engine(Protocol):
         """Return H v: the Hessian matrix of E, summed over all samples of the chunk, times a direction."""
 
     def stepper(
-        self, theta: Theta, rule: Rule, batch: int, decay: float = 0.0, state: NDArray[Any] | None = None
+        self, theta: Theta, rule: Rule, batch_size: int, decay: float = 0.0, state: NDArray[Any] | None = None
     ) -> Stepper:
         """Begin mini-batch descent at `theta`; `decay` * W joins the mean gradient, biases excepted."""
 
@@ -115,6 +115,6 @@ class Engine(Protocol):
 @cache
 def default_engine() -> Engine:
     """Return this machine's processor, in float32."""
-    from thetanet.engine.cpu import CPUEngine
+    from thetanet.engine.cpu.engine import CPUEngine
 
     return CPUEngine()

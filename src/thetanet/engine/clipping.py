@@ -25,14 +25,20 @@ class ClippedStepper:
     """Computes the gradient by the engine, clips it, and lets the rule update Theta as a whole."""
 
     def __init__(
-        self, engine: Engine, theta: Theta, rule: Rule, batch: int, decay: float, state: NDArray[Any] | None
+        self,
+        engine: Engine,
+        theta: Theta,
+        rule: Rule,
+        batch_size: int,
+        decay: float,
+        state: NDArray[Any] | None,
     ) -> None:
         self._rule: Any = rule
-        self._theta, self._batch = theta.copy(), batch
+        self._theta, self._batch = theta.copy(), batch_size
         self._state = np.zeros((rule.slots, theta.flat.size), theta.dtype)
         if state is not None:
             self._state[...] = state
-        self._gradients: Any = engine.stepper(theta, _Gradient(), batch, decay)
+        self._gradients: Any = engine.stepper(theta, _Gradient(), batch_size, decay)
 
     def run(self, chunk: Chunk, order: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[np.float64]:
         """Take one step for each row of `coefficients`, over consecutive batches of `order`."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thetanet.errors import InputError
-from thetanet.picture import Grey, unit_range
+from thetanet.images.picture import Grey, unit_range
 from thetanet.reading.lines import lines_of, skew_of, turned, turned_back, turned_shape, without_rules
 from thetanet.reading.paper import Page, page_of, reduced, strokes
 from thetanet.reading.pieces import Mark, marks_of, usual_height, without_faint
@@ -89,7 +89,8 @@ def read_numbers(grey: npt.ArrayLike, net: Any = None, *, reject_below: float = 
     Parameters
     ----------
     grey : array of shape (H, W)
-        Grey levels as `thetanet.picture.read_picture` returns them; also floats within 0 to 1, and booleans.
+        Grey levels as `thetanet.images.picture.read_picture` returns them; also floats within 0 to 1, and
+        booleans.
     net : fitted network of 784 inputs, optional
         The model in the package if None.
     reject_below : float
@@ -139,8 +140,8 @@ def _at_least(side: int, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _network(net: Any) -> Any:
     if net is None:
-        from thetanet.pretrained import model_in_package
-        from thetanet.trainable import TrainableNetwork
+        from thetanet.classifier.trainable import TrainableNetwork
+        from thetanet.models.pretrained import model_in_package
 
         net = TrainableNetwork.from_model(model_in_package())
     net._must_be_fitted()

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thetanet.errors import MissingExtraError
-from thetanet.picture import unit_range
+from thetanet.images.picture import unit_range
 
 _SURE, _UNSURE = (0, 140, 70), (214, 70, 10)  # colours of digits above and below a confidence of 0.9
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thetanet.picture import Grey, frame_of_strokes
+from thetanet.images.picture import Grey, frame_of_strokes
 from thetanet.reading.lines import Box
 from thetanet.reading.paper import Ink, Mask, Page
 

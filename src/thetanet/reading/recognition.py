@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thetanet.errors import ModelFileError
-from thetanet.picture import Grey
+from thetanet.images.picture import Grey
 from thetanet.reading.choice import Candidate, borders_of, candidates_of, divided
 from thetanet.reading.cuts import Cut, cuts_of
 from thetanet.reading.lines import Box
@@ -45,8 +45,8 @@ class Found:
 @cache
 def whole_in_package() -> Any:
     """Return the network that says whether a frame shows one whole digit; its second class means yes."""
-    from thetanet.model_file import read_model
-    from thetanet.trainable import TrainableNetwork
+    from thetanet.classifier.trainable import TrainableNetwork
+    from thetanet.models.model_file import read_model
 
     file = resources.files("thetanet.reading") / "whole.safetensors"
     try:

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
-from thetanet.data.files import Dataset
+from thetanet.classifier.trainable import TrainableNetwork
+from thetanet.data.dataset import Dataset
 from thetanet.errors import InputError, MissingExtraError
-from thetanet.trainable import TrainableNetwork
 
 __all__ = ["serve"]
 

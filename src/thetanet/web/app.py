@@ -18,9 +18,9 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
 import thetanet
-from thetanet.data.files import Dataset
+from thetanet.classifier.trainable import TrainableNetwork
+from thetanet.data.dataset import Dataset
 from thetanet.errors import InputError, ThetanetError
-from thetanet.trainable import TrainableNetwork
 from thetanet.web import schemas
 from thetanet.web.current import Current
 from thetanet.web.events import stream

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from thetanet.data.files import Dataset
+from thetanet.classifier.trainable import TrainableNetwork
+from thetanet.data.dataset import Dataset
 from thetanet.errors import InputError
-from thetanet.report import Evaluation, evaluation
-from thetanet.trainable import TrainableNetwork
+from thetanet.evaluation.figures import Evaluation, evaluation
 
 SIDE = 28  # of the images that the page draws
 _SUREST, _OF_EACH = 200, 8  # mistakes that are shown: the surest of all, and some of each pair of classes

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import anyio.to_thread
 
+from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.errors import InputError, ThetanetError
-from thetanet.trainable import TrainableNetwork
 from thetanet.web.schemas import DigitRead, ReadingInfo
 
 _PIXELS = 25_000_000
@@ -77,7 +77,7 @@ class Pictures:
 
 
 def _reading(picture: bytes, net: TrainableNetwork) -> ReadingInfo:
-    from thetanet.picture import read_picture
+    from thetanet.images.picture import read_picture
     from thetanet.reading import read_numbers
 
     grey = read_picture(io.BytesIO(picture), _PIXELS)

@@ -20,7 +20,9 @@ def _whole(value: object) -> object:
 _Whole = BeforeValidator(_whole)
 
 
-_NO_RATE: list[Any] = [name for name, method in METHODS.items() if "rate" not in method.__dataclass_fields__]
+_NO_RATE: list[Any] = [
+    name for name, method in METHODS.items() if "learning_rate" not in method.__dataclass_fields__
+]
 
 
 class Settings(BaseModel):
@@ -30,17 +32,17 @@ class Settings(BaseModel):
         extra="forbid",
         json_schema_extra={
             "if": {"properties": {"descent": {"enum": _NO_RATE}}, "required": ["descent"]},
-            "then": {"properties": {"rate": {"type": "null"}}},
+            "then": {"properties": {"learning_rate": {"type": "null"}}},
         },
     )
 
     hidden: Annotated[int, Field(strict=True, ge=1, le=2000, description="Hidden units, D_H"), _Whole] = 100
     descent: Annotated[Method, Field(description="Descent method")] = Method.auto  # type: ignore[attr-defined]
-    rate: Annotated[
+    learning_rate: Annotated[
         float | None,
         Field(strict=True, gt=0, le=100, description="Peak rate of descent; null: the method's own"),
     ] = None
-    batch: Annotated[
+    batch_size: Annotated[
         int, Field(strict=True, ge=1, le=10_000, description="Samples in a mini-batch"), _Whole
     ] = 128
     epochs: Annotated[
@@ -58,8 +60,8 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _rate_of_the_method(self) -> Settings:
-        if self.rate is not None and self.descent in _NO_RATE:
-            raise ValueError(f"rate: {self.descent} has none; leave it out")
+        if self.learning_rate is not None and self.descent in _NO_RATE:
+            raise ValueError(f"learning_rate: {self.descent} has none; leave it out")
         return self
 
 
@@ -73,7 +75,7 @@ class Epoch(BaseModel):
     accuracy: float | None
     val_error: float | None
     val_accuracy: float | None
-    rate: float | None
+    learning_rate: float | None
 
 
 class TrainingInfo(BaseModel):

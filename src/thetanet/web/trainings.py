@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.files import Dataset
-from thetanet.deform import Deform
+from thetanet.classifier.trainable import TrainableNetwork
+from thetanet.data.dataset import Dataset
 from thetanet.descent import resolve
 from thetanet.errors import ThetanetError
-from thetanet.model_file import Model
-from thetanet.trainable import TrainableNetwork
-from thetanet.training import Record
+from thetanet.images.deform import Deform
+from thetanet.models.model_file import Model
+from thetanet.training.loop import Record
 
 _REMEMBERED = 20  # trainings; the oldest that ended are forgotten
 HELD_OUT = 1 / 6  # of the samples, drawn at random
@@ -124,11 +124,11 @@ class Training:
     def _train(self) -> None:
         assert self._data is not None
         some = dict(self._parameters)
-        samples, rate, deform = some.pop("samples"), some.pop("rate"), some.pop("deform")
+        samples, rate, deform = some.pop("samples"), some.pop("learning_rate"), some.pop("deform")
         descent = some.pop("descent")
         net = TrainableNetwork(
             **some,
-            descent=descent if rate is None else resolve(descent, rate=rate),
+            descent=descent if rate is None else resolve(descent, learning_rate=rate),
             deform=Deform() if deform else None,
             validation_fraction=HELD_OUT,
         )
@@ -137,7 +137,7 @@ class Training:
             chosen = np.random.default_rng(some["random_state"]).permutation(len(X))[:samples]
             X, y = X[chosen], y[chosen]
         fit = max(1, round(len(X) * (1 - HELD_OUT)))
-        self.epochs = net.number_of_epochs(fit, min(net.batch, fit))
+        self.epochs = net.number_of_epochs(fit, min(net.batch_size, fit))
         self._until = time.monotonic() + self.seconds
         records = net.iter_fit(X, y, progress=self._progress)
         stopped = False

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from thetanet.checks import check_number
 from thetanet.engine import Chunk, Measure, Rule, Stepper
-from thetanet.engine.cpu import CPUEngine
+from thetanet.engine.cpu.engine import CPUEngine
 from thetanet.engine.dask import tasks
 from thetanet.errors import ClusterError, InputError, MissingExtraError
 from thetanet.theta import Theta
@@ -159,16 +159,16 @@ class DaskEngine:
         return theta.like(self.total(held, tasks.curvature, *flats, theta.shape)[0])
 
     def stepper(
-        self, theta: Theta, rule: Rule, batch: int, decay: float = 0.0, state: NDArray[Any] | None = None
+        self, theta: Theta, rule: Rule, batch_size: int, decay: float = 0.0, state: NDArray[Any] | None = None
     ) -> Stepper:
         """Begin mini-batch descent on this machine, as in `partial_fit`; `fit` descends on the workers."""
-        return self._here.stepper(theta, rule, batch, decay, state)
+        return self._here.stepper(theta, rule, batch_size, decay, state)
 
     def propagate(self, theta: Theta, X: Any, to: str = "Y") -> NDArray[np.floating[Any]]:
         """Return Z, A2 or Y of the rows of X, on this machine."""
         return self._here.propagate(theta, X, to)
 
-    def explain(self, theta: Theta, chunk: Any, batch: int) -> str:
+    def explain(self, theta: Theta, chunk: Any, batch_size: int) -> str:
         """Say how the samples are computed with."""
         held = getattr(chunk, "held", None)
         groups = "" if held is None else f"{len(held)} groups of samples on "

@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from thetanet.engine import Measure
-from thetanet.engine.cpu import CPUEngine
+from thetanet.engine.cpu.engine import CPUEngine
 from thetanet.theta import Theta
 
 Terms = tuple[Any, ...]  # arrays, to be added each to its like
@@ -41,19 +41,19 @@ class Group:
         """Return what it weighs, by which the scheduler decides whether to move it, and when to spill it."""
         return sys.getsizeof(self.lock) + _bytes_of(self.content)
 
-    def chunks(self, rng: np.random.Generator | None = None, when: float = 0.0, batch: int = 1) -> Any:
+    def chunks(self, rng: np.random.Generator | None = None, when: float = 0.0, batch_size: int = 1) -> Any:
         """Yield the chunks, with `rng` in random order."""
         if not isinstance(self.content, list):
-            yield from self.content.chunks(rng, when, batch)
+            yield from self.content.chunks(rng, when, batch_size)
             return
         count = len(self.content)
         for n in range(count) if rng is None else rng.permutation(count):
             yield self.content[n]
 
-    def steps(self, batch: int) -> int:
+    def steps(self, batch_size: int) -> int:
         """Return the number of mini-batches that `chunks` brings."""
         sizes = [chunk.X.shape[0] for chunk in self.content] if isinstance(self.content, list) else [self.M]
-        return sum(-(-size // batch) for size in sizes)
+        return sum(-(-size // batch_size) for size in sizes)
 
 
 def _bytes_of(held: Any) -> int:

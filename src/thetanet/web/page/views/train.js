@@ -21,15 +21,15 @@ export const train = (panel, shown) => {
   const field = {
     hidden: number("hidden", 100, { max: "2000" }),
     descent: h("select", { name: "descent" }, ...methods.map((name) => h("option", { value: name }, name))),
-    rate: number("rate", "", { min: "0", step: "any", placeholder: "its own" }),
-    batch: number("batch", 128, { max: "10000" }),
+    learning_rate: number("learning_rate", "", { min: "0", step: "any", placeholder: "its own" }),
+    batch_size: number("batch_size", 128, { max: "10000" }),
     epochs: number("epochs", "", { max: "1000", placeholder: "by size" }),
     samples: number("samples", "", { min: "100", placeholder: "all" }),
     seed: number("seed", 0, { min: "0" }),
     deform: h("input", { type: "checkbox", name: "deform" }),
   };
   const labels = {
-    hidden: "Hidden units", descent: "Method", rate: "Rate", batch: "Mini-batch", epochs: "Epochs", samples: "Images",
+    hidden: "Hidden units", descent: "Method", learning_rate: "Learning rate", batch_size: "Mini-batch", epochs: "Epochs", samples: "Images",
     seed: "Seed", deform: "Deformed images",
   };
   const go = h("button", { class: "main", id: "start" }, "Start");

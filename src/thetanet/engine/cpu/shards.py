@@ -1,0 +1,323 @@
+"""From data and Theta to what the compiled loops read, and back.
+
+`Prepared` is a chunk of samples as non-zeros or as a dense array; `Shards` holds Theta and the descent state
+cut into blocks of hidden units, some for each thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import sys
+from concurrent.futures import Executor
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thetanet.engine import Chunk
+from thetanet.engine.cpu import kernels
+from thetanet.theta import Theta
+
+DENSITY = 0.45  # share of non-zeros above which the dense products are quicker (measured, see DECISIONS.md)
+_SEGMENT, _GROUP = 60_000, 30_000  # bytes of W1 and of delta2 that stay in the first-level cache while in use
+_WORD = 8  # bytes that are looked at together
+_INDICES = 65_536  # samples that a sorted column can name (uint16)
+_GRADIENT, _DENSE_GRADIENT = 8192, 400_000  # numbers of a gradient on their way to the rule
+
+
+class Prepared:
+    """Samples as the loops read them.
+
+    Parameters
+    ----------
+    chunk : Chunk
+        The samples.
+    dtype : floating-point type
+        Of the values where they are not kept as uint8.
+    whole : bool
+        Keep inputs that are never lit (a penalty moves their weights too).
+    sparse : bool, optional
+        Whether to skip zeros; None decides by the share of non-zeros.
+    """
+
+    def __init__(self, chunk: Chunk, dtype: Any, whole: bool = False, sparse: bool | None = None) -> None:
+        X, scaling = chunk.X, chunk.scaling
+        self.M, D_I = X.shape
+        self.dtype = np.dtype(dtype)
+        dense = isinstance(X, np.ndarray)
+        shifted = scaling.shift is not None
+        if dense:
+            X = np.ascontiguousarray(X)
+        counts = np.zeros(D_I, np.int64) if shifted else _non_zeros(X)
+        lit = getattr(chunk, "lit", None)  # of all chunks, where this is one of many
+        lit = np.flatnonzero(counts) if lit is None else lit
+        self.lit = np.arange(D_I) if whole or shifted else lit
+        self.density = 1.0 if shifted else counts.sum() / max(1, self.M * len(self.lit))
+        skip = self.density < DENSITY if sparse is None else sparse
+        self.sparse = (not dense) or (skip and not shifted)
+        self.scale = 1.0
+        # The loops are compiled for each combination of types, so there are few: inputs and values are uint8
+        # or `dtype`, and what is not used has type `dtype`.
+        self.X = np.zeros((0, D_I), dtype)
+        self.column: NDArray[Any] = np.zeros(0, np.uint16)
+        self.value: NDArray[Any] = np.zeros(0, dtype)
+        self.begins = np.zeros(self.M + 1, np.int64)
+        self.factor = np.ones(len(self.lit), dtype)
+        if self.sparse:
+            self._skip_zeros(X, scaling, counts)
+        else:
+            self._keep(X, scaling)
+            self.counts = np.ones(len(self.lit), np.int64)
+        L = chunk.L
+        one_of_many = L.ndim == 1
+        self.classes = L.astype(np.int64) if one_of_many else np.zeros(0, np.int64)
+        self.targets = np.zeros((0, chunk.D_O), dtype) if one_of_many else np.array(L, dtype, order="C")
+        self.weights = np.zeros(0) if chunk.weight is None else np.array(chunk.weight, np.float64)
+
+    def _keep(self, X: Any, scaling: Any) -> None:
+        if scaling.shift is None and X.dtype in (np.uint8, self.dtype):
+            self.alive = X  # `_writeable` only borrows its memory
+            self.X = _writeable(X)
+            self.factor = scaling.factor[self.lit].astype(self.dtype)
+        else:
+            self.X = self._scaled(X, scaling)
+
+    def _scaled(self, X: NDArray[Any], scaling: Any) -> NDArray[Any]:
+        """Scale once, and before narrowing: float32 holds neither 1e200 nor the 0.1 of 1e7 + 0.1."""
+        scaled = np.empty(X.shape, self.dtype)
+        for low in range(0, self.M, 4096):
+            scaled[low : low + 4096] = scaling.apply(X[low : low + 4096])
+        return scaled
+
+    def _skip_zeros(self, X: Any, scaling: Any, counts: NDArray[Any]) -> None:
+        kind = np.uint16 if len(self.lit) < 2**16 else np.int32
+        place = np.zeros(X.shape[1], kind)
+        place[self.lit] = np.arange(len(self.lit), dtype=kind)
+        self.begins = np.empty(self.M + 1, np.int64)
+        self.counts = counts[self.lit]
+        if not isinstance(X, np.ndarray):
+            X = X if X.has_sorted_indices and X.has_canonical_format else _canonical(X)
+            self.begins[...] = X.indptr
+            self.column = place[X.indices]
+            self.value = (X.data * scaling.factor[X.indices]).astype(self.dtype)
+            return
+        factor = scaling.factor[self.lit]
+        if X.dtype in (np.uint8, self.dtype) and (factor == factor[:1]).all():
+            self.scale = float(factor[0]) if len(factor) else 1.0  # applied to sums of what is kept as it is
+        else:
+            X = self._scaled(X, scaling)
+        total = int(counts.sum())
+        column: NDArray[Any] = np.empty(total + _WORD, kind)
+        value: NDArray[Any] = np.empty(total + _WORD, X.dtype)
+        self.column, self.value = column[:total], value[:total]
+        if X.dtype == np.uint8 and X.shape[1] % _WORD == 0 and sys.byteorder == "little":
+            words = _writeable(X).view(np.uint64)
+            kernels.compress_bytes(words, place, self.begins, column, value)
+        else:
+            kernels.compress(_writeable(X), place, self.begins, self.column, self.value)
+
+    def columns_of(self, threads: int, segments: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """Share the columns out so that each thread has about the same number of non-zeros.
+
+        Returns
+        -------
+        first : (threads + 1,)
+            The first column of each thread.
+        at : (M, threads * segments + 1)
+            Where each segment of columns begins among the non-zeros of each sample.
+        """
+        n = len(self.lit)
+        if not self.sparse:
+            first = np.linspace(0, n, threads + 1).astype(np.int64)
+            return first, np.zeros((0, threads + 1), np.uint32)
+        cuts = np.searchsorted(np.cumsum(self.counts), self.counts.sum() * np.arange(1, threads) / threads)
+        first = np.concatenate([[0], np.minimum(cuts + 1, n), [n]]).astype(np.int64)
+        each = [np.linspace(low, high, segments, endpoint=False) for low, high in pairwise(first)]
+        at = np.empty((self.M, threads * segments + 1), np.uint32)
+        kernels.share_out(self.begins, self.column, np.concatenate([*each, [n]]).astype(np.int64), at)
+        return first, at
+
+
+def _non_zeros(X: Any) -> NDArray[np.int64]:
+    """Count the samples that light each input."""
+    if not isinstance(X, np.ndarray):
+        return np.bincount(X.indices[X.data != 0], minlength=X.shape[1]).astype(np.int64)
+    total = np.zeros(X.shape[1], np.int64)
+    if X.dtype == np.uint8:
+        kernels.count_bytes(_writeable(X), total)
+        return total
+    for low in range(0, len(X), 4096):
+        total += np.count_nonzero(X[low : low + 4096], axis=0)
+    return total
+
+
+def _writeable(X: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of the same memory that is not marked read-only (the loops never write to it).
+
+    Read-only arrays have a type of their own, for which the loops would be compiled again.
+    """
+    if X.flags.writeable or X.size == 0:
+        return X if X.flags.writeable else X.copy()
+    memory = (ctypes.c_byte * X.nbytes).from_address(X.ctypes.data)
+    alias: NDArray[Any] = np.frombuffer(memory, X.dtype)  # type: ignore[call-overload]
+    return alias.reshape(X.shape)
+
+
+def _canonical(X: Any) -> Any:
+    X = X.copy()
+    X.sum_duplicates()
+    return X
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return zeros that begin at a cache line: vectors that straddle two of them take a quarter longer."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + 64, np.uint8)
+    begin = -memory.ctypes.data % 64
+    array: NDArray[Any] = memory[begin : begin + size].view(dtype).reshape(shape)
+    return array
+
+
+class Shards:
+    """Theta and the state of a rule, cut by hidden units.
+
+    Each thread owns consecutive units in blocks of W; the last one is filled up with units held at zero.
+    """
+
+    def __init__(
+        self, theta: Theta, state: NDArray[Any], lit: NDArray[Any], threads: int, widest: int
+    ) -> None:
+        self.theta, self.state, self.lit = theta, state, lit
+        _, D_H, D_O = theta.shape
+        each = -(-D_H // threads)
+        lanes = kernels.BYTES // theta.dtype.itemsize
+        self.blocks = -(-each // widest)
+        self.W = -(-each // self.blocks // lanes) * lanes
+        starts = [min(t * each, D_H) for t in range(threads + 1)]
+        self.units = [
+            [
+                slice(min(low + j * self.W, high), min(low + (j + 1) * self.W, high))
+                for j in range(self.blocks)
+            ]
+            for low, high in pairwise(starts)
+        ]
+        self.widths = np.array([[u.stop - u.start for u in blocks] for blocks in self.units])
+        slots = len(state)
+        self.size = (1 + len(lit) + D_O) * self.W
+        self.parts = [_aligned((self.blocks, self.size), theta.dtype) for _ in range(threads)]
+        self.states = [_aligned((slots, self.blocks, self.size), theta.dtype) for _ in range(threads)]
+        self.bias = np.zeros((threads, D_O), theta.dtype)
+        self.bias_state = np.zeros((threads, slots, D_O), theta.dtype)
+        self.distribute()
+
+    def _move(self, inwards: bool) -> None:
+        whole = [self.theta, *(self.theta.like(s) for s in self.state)]
+        for t, blocks in enumerate(self.units):
+            for j, units in enumerate(blocks):
+                width = units.stop - units.start
+                parts = [self.parts[t][j], *self.states[t][:, j]]
+                for full, part in zip(whole, parts, strict=True):
+                    rows = part.reshape(-1, self.W)[:, :width]
+                    n = len(self.lit)
+                    if inwards:
+                        rows[0] = full.b1[units]
+                        rows[1 : n + 1] = full.W1[self.lit, units]
+                        rows[n + 1 :] = full.W2[units].T
+                    else:
+                        full.b1[units] = rows[0]
+                        full.W1[self.lit, units] = rows[1 : n + 1]
+                        full.W2[units] = rows[n + 1 :].T
+        for s, full in enumerate(whole):
+            biases = self.bias if s == 0 else self.bias_state[:, s - 1]
+            if inwards:
+                biases[...] = full.b2
+            else:
+                full.b2[...] = biases[0]
+
+    def distribute(self) -> None:
+        """Give every thread its part of `theta` and `state`."""
+        self._move(inwards=True)
+
+    def collect(self) -> None:
+        """Write what the threads hold back into `theta` and `state`."""
+        self._move(inwards=False)
+
+
+def _parts(size: float, fits: int, non_zeros: float, enough: int) -> int:
+    """Return into how many parts to cut what does not fit into a cache: none with few non-zeros in a part."""
+    parts = max(1, math.ceil(size / fits))
+    return parts if non_zeros >= enough * parts else 1
+
+
+class Walk:
+    """Many steps over one chunk: buffers, threads, and the call of the compiled loops."""
+
+    def __init__(
+        self,
+        shards: Shards,
+        prepared: Prepared,
+        batch_size: int,
+        update: Any,
+        lazy: bool,
+        share: int,
+        pool: Executor | None,
+        own: bool,
+    ) -> None:
+        self.shards, self.prepared, self.batch_size, self.pool = shards, prepared, batch_size, pool
+        self.update, self.share, self.own = update, share, own
+        without = shards.theta.D_O <= kernels.FEW and (prepared.sparse or own)
+        self.blas = 0 if without else kernels.gemm_address(prepared.dtype.name)
+        T, n, W, dtype = len(shards.parts), len(prepared.lit), shards.W, prepared.dtype
+        D_O = shards.theta.D_O
+        row = W * dtype.itemsize
+        mean = prepared.density * n if prepared.sparse else 0  # non-zeros of a sample
+        self.first, self.at = prepared.columns_of(T, _parts(n * row / T, _SEGMENT, mean / T, 12))
+        self.lazy = lazy and batch_size <= _INDICES
+        per_column = 0 if self.lazy else prepared.density * batch_size
+        groups = max(_parts(batch_size * row, _GROUP, per_column, 6), -(-batch_size // _INDICES))
+        self.group = -(-batch_size // groups)
+        most = int(np.diff(prepared.begins).max()) if prepared.sparse and prepared.M else 0
+        self.Z = [_aligned((shards.blocks, batch_size, W), dtype) for _ in range(T)]
+        self.delta = [_aligned((batch_size, W), dtype) for _ in range(T)]
+        room = max(_GRADIENT if prepared.sparse or own else min(n * W, _DENSE_GRADIENT), W * D_O)
+        self.gradient = [_aligned((room,), dtype) for _ in range(T)]
+        self.partial = np.empty((2, T, batch_size, D_O), dtype)
+        self.Y, self.delta3 = np.empty((2, T, batch_size, D_O), dtype)
+        # Rows an odd number of cache lines apart: lines a power of 2 apart share few places in the cache.
+        lines = -(-n * dtype.itemsize // 64) | 1
+        row_of_tile = lines * 64 // dtype.itemsize
+        self.tile = _aligned((3, 0 if prepared.sparse else batch_size, row_of_tile), dtype)
+        self.start, self.stop = np.zeros((2, 2, groups, n if prepared.sparse else 0), np.uint32)
+        self.sample = np.empty((2, T, batch_size * most), np.uint16)
+        self.number = np.empty((2, T, batch_size * most), prepared.value.dtype)
+        self.touched = np.zeros((2, n + T), np.int64)
+
+    def run(
+        self, order: NDArray[Any], coefficients: NDArray[Any], decay: float, mean: bool, learn: bool = True
+    ) -> NDArray[np.float64]:
+        """Take one step for each row of `coefficients`; returns the measure of each mini-batch."""
+        p, s, T = self.prepared, self.shards, len(self.shards.parts)
+        c = np.zeros((len(coefficients), kernels.COEFFICIENTS), p.dtype)
+        c[:, : coefficients.shape[1]] = coefficients
+        order = np.ascontiguousarray(order, np.int64)
+        meet, total = np.zeros(8, np.int64), np.zeros((len(c) + 1, T, 3))
+
+        def work(t: int) -> None:
+            kernels.steps(
+                t, T, meet, 0,
+                p.begins, self.at, p.column, p.value, p.scale, self.first, self.group, p.X, p.lit, p.factor,
+                p.classes, p.targets, p.weights, order, self.batch_size,
+                s.parts[t], s.states[t], s.bias, s.bias_state, s.widths[t], s.W, s.theta.D_O,
+                c, decay, self.share, mean, self.update, self.blas, self.own, self.lazy, learn,
+                self.Z[t], self.delta[t], self.partial, self.Y, self.delta3, self.tile, self.gradient[t],
+                self.start, self.stop, self.sample, self.number, self.touched, total,
+            )  # fmt: skip
+
+        others = [self.pool.submit(work, t) for t in range(1, T)] if self.pool is not None else []
+        work(0)
+        for other in others:
+            other.result()
+        measures: NDArray[np.float64] = total[:-1].sum(axis=1)
+        return measures

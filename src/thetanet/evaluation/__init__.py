@@ -1,0 +1,1 @@
+"""What a fitted network does on data, and whether it is healthy."""

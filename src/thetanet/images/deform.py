@@ -1,0 +1,276 @@
+"""Deformed images: as many new ones as training wants, each like one that somebody might have written.
+
+Affine maps and elastic deformations after Simard, Steinkraus & Platt (2003), "Best practices for
+convolutional neural networks applied to visual document analysis". Simard smooths a random field with a
+Gaussian of standard deviation sigma. What comes out is a Gaussian random field with covariance
+exp(-d^2 / (4 sigma^2)), which a few numbers describe (Karhunen and Loeve): the eigenvectors of the covariance
+along each side of the image, of which those are kept that hold 99.5% of its variance. For 28 pixels and
+sigma = 4 these are 7 by 7 numbers instead of 784: drawing and smoothing cost next to nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from math import ceil
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thetanet.checks import check_number
+from thetanet.data.arrays import Samples
+from thetanet.engine.cpu.engine import available_threads
+from thetanet.errors import InputError
+
+_BLOCK = 512  # images with a random generator of their own, whatever thread they fall to
+_CHUNK = 15_000  # images deformed at a time in training: 12 MB of MNIST's
+_MARGIN = 1 / 7  # of the side, from where ink is shifted back into the frame
+_KEPT = 0.995  # share of the variance of an elastic field that its few numbers hold
+_LIMITS = {
+    "rotate": 180, "scale": 2, "shear": 2, "shift": 1, "elastic": 1, "smooth": 10, "pen": 1, "anneal": 1,
+}  # fmt: skip
+_STRONGEST = 10  # times these; beyond, places are no numbers any more
+
+
+class Drawn(NamedTuple):
+    """The numbers of n deformations.
+
+    Attributes
+    ----------
+    affine : array of shape (n, 2, 3)
+        Pixel p of the new image shows the point affine[:, :2] (p - middle) + middle - affine[:, 2] of the old
+        one, plus the elastic displacement.
+    elastic : array of shape (n, 2, r, q)
+        Elastic displacements along both sides are `basis(h, smooth)` elastic `basis(w, smooth)`^T.
+    pen : array of shape (n,)
+        Ink v in [0, 1] becomes v + pen v (1 - v).
+    """
+
+    affine: NDArray[np.float32]
+    elastic: NDArray[np.float32]
+    pen: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Deform:
+    """Random deformations of images.
+
+    Lengths are shares of the image's height and width, so that the same settings mean the same for images of
+    any size. The numbers of the affine map are drawn from uniform distributions, the elastic field is normal.
+    An image that would leave the frame on one side is shifted back; without room for that, it is deformed
+    half as much.
+
+    Parameters
+    ----------
+    rotate : float
+        The largest angle to either side, degrees.
+    scale : float
+        The largest change of either side: a factor between exp(-scale) and exp(scale).
+    shear : float
+        The largest slant: how far a row is shifted against the row above it, in their distance.
+    shift : float
+        The largest shift along either side.
+    elastic : float
+        Standard deviation of the elastic displacement along either side. Simard's alpha and sigma (in pixels)
+        make alpha / (2 sigma sqrt(3 pi)) pixels: 34 and 4 make 1.38 pixels, 0.05 of 28.
+    smooth : float
+        Simard's sigma: how far points go along with each other.
+    pen : float
+        The largest change of the pen: ink v in [0, 1] becomes v + p v (1 - v), with p from -pen to pen, so
+        that strokes are wider or narrower by a fraction of a pixel.
+    anneal : float
+        The strength that remains at the end of a training; it begins at 1 and falls linearly.
+    shape : (h, w), optional
+        Of the images, where rows of X are flat and not square.
+
+    Examples
+    --------
+    >>> from thetanet import Deform, load_mnist
+    >>> X = load_mnist()[0][:100]
+    >>> Deform(rotate=15)(X, seed=1).shape
+    (100, 784)
+    """
+
+    rotate: float = 10.0
+    scale: float = 0.12
+    shear: float = 0.15
+    shift: float = 0.035
+    elastic: float = 0.05
+    smooth: float = 0.14
+    pen: float = 0.0
+    anneal: float = 0.3
+    shape: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        for name, most in _LIMITS.items():
+            check_number(name, getattr(self, name), least=0, most=most)
+
+    def __call__(
+        self, X: Any, *, seed: Any = 0, strength: float = 1.0, threads: int | None = None
+    ) -> NDArray[Any]:
+        """Return deformed images, one for each in X, of the same type.
+
+        Parameters
+        ----------
+        X : array of shape (M, h * w) or (M, h, w)
+            Images, uint8 or floating point. Beyond their frame lies 0.
+        seed : int or sequence of int
+            The same seed gives the same bits on any number of threads.
+        strength : float
+            Factor for all deformations, at most 10; 0 leaves the images exactly as they are.
+        threads : int, optional
+            None: all cores that this process may use.
+
+        Raises
+        ------
+        InputError
+            If X does not hold images.
+        """
+        check_number("strength", strength, least=0, most=_STRONGEST)
+        X = np.asarray(X)
+        h, w = self.shape_of(X)
+        key = [int(part) for part in np.atleast_1d(seed)]
+
+        def draw(n: int, block: int) -> Drawn:
+            return self.draw(n, (h, w), np.random.Generator(np.random.SFC64([*key, block])), strength)
+
+        bases = basis(h, self.smooth), basis(w, self.smooth)
+        return warp(X, (h, w), draw, bases, threads)
+
+    def draw(self, n: int, shape: tuple[int, int], rng: np.random.Generator, strength: float = 1.0) -> Drawn:
+        """Draw the numbers of n deformations."""
+        h, w = shape
+        side = np.array([h, w], np.float32)
+        u = np.float32(strength) * rng.uniform(-1, 1, (6, n)).astype(np.float32)
+        angle, shear = np.float32(np.radians(self.rotate)) * u[0], np.float32(self.shear) * u[1]
+        tall, wide = np.exp(np.float32(self.scale) * u[2:4])
+        cos, sin = np.cos(angle), np.sin(angle)
+        affine = np.empty((n, 2, 3), np.float32)
+        # rotation, after a slant, after the scales
+        affine[:, 0, 0], affine[:, 0, 1] = (cos + sin * shear) * tall, sin * wide
+        affine[:, 1, 0], affine[:, 1, 1] = (cos * shear - sin) * tall, cos * wide
+        affine[:, :, 2] = u[4:6].T * np.float32(self.shift) * side
+        few = [basis(n, self.smooth).shape[1] for n in shape]
+        elastic = rng.standard_normal((n, 2, *few), np.float32)
+        elastic *= np.float32(strength * self.elastic) * side[:, None, None]
+        pen = rng.uniform(-strength * self.pen, strength * self.pen, n).astype(np.float32)
+        return Drawn(affine, elastic, pen)
+
+    def shape_of(self, X: NDArray[Any]) -> tuple[int, int]:
+        """Return (h, w) of the images in X.
+
+        Raises
+        ------
+        InputError
+            If its rows are no images of `shape`, nor square ones.
+        """
+        if X.ndim == 3 and self.shape in (None, X.shape[1:]):
+            return int(X.shape[1]), int(X.shape[2])
+        inputs = X.shape[1] if X.ndim == 2 else 0
+        side = round(inputs**0.5)
+        h, w = (side, side) if self.shape is None else self.shape
+        if X.ndim != 2 or h * w != inputs or not inputs:
+            raise InputError(
+                f"X has shape {X.shape}, but rows must be the pixels of images of shape "
+                f"{self.shape or '(n, n)'}: give Deform(shape=(h, w)) if they are not square; one image is "
+                "X[None]"
+            )
+        return h, w
+
+
+@cache
+def basis(n: int, smooth: float) -> NDArray[np.float32]:
+    """Return B (n + 2 margins, r), so that B N(0, 1)^r has covariance exp(-d^2 / (4 sigma^2)).
+
+    But for half a percent of it; sigma = smooth n. The margins are those that ink may be shifted back from.
+    """
+    wide = n + 2 * ceil(_MARGIN * n)
+    d = np.subtract.outer(np.arange(wide), np.arange(wide))
+    values, vectors = np.linalg.eigh(np.exp(-np.square(d / max(2 * smooth * n, 1e-3))))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    r = int(np.searchsorted(np.cumsum(values), _KEPT * values.sum())) + 1
+    return np.ascontiguousarray(vectors[:, :r] * np.sqrt(values[:r]), dtype=np.float32)
+
+
+def warp(
+    X: NDArray[Any],
+    shape: tuple[int, int],
+    draw: Callable[[int, int], Drawn],
+    bases: tuple[NDArray[np.float32], NDArray[np.float32]],
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """Return images seen through displacements; `draw(n, first)` gives those of n images from the first on.
+
+    `bases` are those of both sides, as wide as the images, or wider by the same margin before and behind.
+    Whatever thread an image falls to, it is one of a block of images whose numbers are drawn together.
+    """
+    # Loading the compiled loops takes a moment, so only where they run.
+    from thetanet.engine.cpu import kernels
+
+    h, w = shape
+    flat = np.ascontiguousarray(X.reshape(len(X), h * w))
+    if flat.dtype not in (np.uint8, np.float32, np.float64):
+        raise InputError(f"X has dtype {flat.dtype}: images are uint8, float32 or float64; convert them")
+    out = np.empty_like(flat)
+    rows, columns = bases[0], np.ascontiguousarray(bases[1].T)
+
+    def block(low: int) -> None:
+        part = flat[low : low + _BLOCK]
+        if not part.flags.writeable:  # a type of its own, for which the loops would be compiled again
+            part = part.copy()
+        affine, elastic, pen = draw(len(part), low)
+        whole = flat.dtype == np.uint8
+        kernels.warp(part, out[low : low + _BLOCK], h, w, affine, elastic, pen, rows, columns, whole)
+
+    starts = range(0, len(flat), _BLOCK)
+    workers = min(threads or available_threads(), len(starts))
+    if workers > 1:
+        with ThreadPoolExecutor(workers, thread_name_prefix="thetanet") as pool:
+            list(pool.map(block, starts))
+    else:
+        for low in starts:
+            block(low)
+    return out.reshape(X.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class DeformedSamples(Samples):
+    """Samples that mini-batches see deformed, anew in each epoch; whole passes see them as they are.
+
+    Attributes
+    ----------
+    deform : Deform
+        The deformations; their strength falls from 1 to `deform.anneal` in the course of the training.
+    teacher : callable, optional
+        Gives the targets (m, D_O) for m deformed images, instead of L.
+    """
+
+    deform: Deform = Deform()
+    teacher: Callable[[Any], Any] | None = None
+
+    def chunks(
+        self, rng: np.random.Generator | None = None, when: float = 0.0, multiple: int = 1
+    ) -> Iterator[Samples]:
+        """Yield deformed samples in shuffled pieces; without `rng` all samples as they are."""
+        if rng is None:
+            yield from Samples(self.X, self.L, self.D_O, self.scaling, self.weight).chunks()
+            return
+        strength = 1 - (1 - self.deform.anneal) * when
+        order, seed = rng.permutation(self.M), int(rng.integers(2**62))
+        size = max(1, _CHUNK // multiple) * multiple
+        for low in range(0, self.M, size):
+            rows = order[low : low + size]
+            X = self.deform(self.X[rows], seed=[seed, low], strength=strength)
+            L = self.L[rows] if self.teacher is None else self.teacher(X)
+            yield Samples(X, L, self.D_O, self.scaling, None if self.weight is None else self.weight[rows])
+
+    def digest(self) -> str:
+        """Return a fingerprint of the data, of how it is deformed, and of what the teacher says."""
+        said = b"" if self.teacher is None else np.ascontiguousarray(self.teacher(self.X[:64])).tobytes()
+        hashed = hashlib.blake2b(super().digest().encode() + said, digest_size=16)
+        hashed.update(repr(self.deform).encode())
+        return hashed.hexdigest()

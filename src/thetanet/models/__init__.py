@@ -1,0 +1,1 @@
+"""Trained networks as files, and what is made of them."""

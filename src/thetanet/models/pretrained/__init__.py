@@ -1,0 +1,51 @@
+"""The models that come with the package; beside each lies its model card, an .md file of the same name."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from thetanet.errors import InputError, ModelFileError
+from thetanet.models.model_file import Model, read_model
+
+if TYPE_CHECKING:
+    from thetanet.classifier.estimator import ThetaNetClassifier
+
+NAMES = ("mnist",)
+
+
+def load_pretrained(name: str = "mnist") -> ThetaNetClassifier:
+    """Return a trained classifier from the package.
+
+    Parameters
+    ----------
+    name : "mnist"
+        Handwritten digits, 28 rows of 28 pixels from 0 (paper) to 255 (ink), centred as MNIST's are. Its
+        model card, `thetanet/models/pretrained/mnist.md`, says how it was made and what it cannot do.
+
+    Raises
+    ------
+    InputError
+        If there is no model of that name.
+
+    Examples
+    --------
+    >>> from thetanet import load_pretrained
+    >>> load_pretrained("mnist").classes_.tolist()
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    """
+    from thetanet.classifier.estimator import ThetaNetClassifier
+
+    return ThetaNetClassifier.from_model(model_in_package(name))
+
+
+def model_in_package(name: str = "mnist") -> Model:
+    """Return a model of the package, as `load_model` does."""
+    if name not in NAMES:
+        raise InputError(f"name={name!r}: there is {', '.join(NAMES)}")
+    file = resources.files("thetanet.models.pretrained") / f"{name}.safetensors"
+    try:
+        with file.open("rb") as stream:
+            return read_model(stream)  # type: ignore[arg-type]
+    except OSError as problem:
+        raise ModelFileError(f"{file}: cannot be read ({problem.strerror}); install thetanet again") from None

@@ -1,0 +1,1 @@
+"""Training: engine, descent and data joined, as a generator of one record an epoch."""
