@@ -54,8 +54,8 @@ class ThetaNetClassifier(
     descent : str or descent method
         Mini-batches: "adam", "adamw", "rmsprop", "adagrad", "sgd"; whole passes: "gd" (steepest descent),
         "cg", "scg", "rprop", "lbfgs", "newton"; or an object such as
-        ``Adam(learning_rate=0.02, schedule="cosine")``. "auto" is Adam, but Adagrad for wide sparse inputs, and
-        SCG for few samples, inputs and units where epochs is "auto"; `explanation_` says which, and why.
+        ``Adam(learning_rate=0.02, schedule="cosine")``. "auto" is Adam, but Adagrad for wide sparse inputs,
+        and SCG for few samples, inputs and units where epochs is "auto"; `explanation_` says which, and why.
     epochs : int, "auto" or "long"
         Passes over the data (for whole-pass methods: iterations); "auto" is 7, more for data with few
         mini-batches an epoch, and six times as many with `deform`; "long" is three times "auto".
