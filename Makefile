@@ -6,15 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 THREADS ?= 2
 
-.PHONY: demo test lint bench record soak fresh chromium tour clean
+.PHONY: demo test lint bench record soak fresh lower-bounds chromium tour clean
 
 demo: $(VENV)/.demo
 	@mkdir -p demo
 	$(BIN)/thetanet train --recipe quick --out demo/model.safetensors --pictures demo
 	@echo "look inside: $(BIN)/thetanet serve demo/model.safetensors --open   (or open http://127.0.0.1:8000/)"
 
+# worksteal: neighbouring tests, which use the same fixtures, run in the same process.
 test: lint chromium $(VENV)/.test
-	$(BIN)/python -m pytest -n $(THREADS) -m "not soak"
+	$(BIN)/python -m pytest -n $(THREADS) --dist worksteal -m "not soak"
 
 # In an environment of its own: the types that mypy reads do not depend on the versions under test.
 lint: $(VENV)/.lint
@@ -24,11 +25,16 @@ lint: $(VENV)/.lint
 
 soak: $(VENV)/.soak
 	$(BIN)/python -m pytest -m soak
+	$(BIN)/python tests/lower_bounds.py
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) fresh; else echo "make fresh is left out: it needs root"; fi
 
 # Both commands on bare Debian systems, as root and as a plain user: make fresh SUITES=bookworm USERS=root
 fresh:
 	tests/fresh.sh
+
+# Tests with the lowest versions that pyproject.toml allows, all together.
+lower-bounds: $(BIN)/python
+	$(BIN)/python tests/lower_bounds.py
 
 bench: $(VENV)/.bench chromium
 	$(BIN)/python benchmarks/page.py
