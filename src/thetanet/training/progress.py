@@ -10,12 +10,12 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from thetanet.training.loop import Record
+from thetanet.training.record import Record
 
 _SOON = 2.0  # seconds; what is done by then needs no bar
 
 
-def figures(record: Record) -> str:
+def format_figures(record: Record) -> str:
     """Return the figures of one epoch as a short text."""
     text = f"E {record.error:.4f}  accuracy {record.accuracy:.2%}"
     if record.val_error is not None and record.val_accuracy is not None:
@@ -61,13 +61,13 @@ class TrainingProgress:
     def epoch(self, record: Record) -> None:
         """Print the figures of an epoch and begin the next one."""
         self._console.print(
-            f"{self._title(record.epoch)}  {figures(record)}  {record.seconds:.1f} s", highlight=False
+            f"{self._title(record.epoch)}  {format_figures(record)}  {record.seconds:.1f} s", highlight=False
         )
         self._bar.update(self._task, description=self._title(record.epoch + 1), completed=0)
 
 
 @contextmanager
-def counted(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+def show_progress(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar in the terminal, for what takes over two seconds; yield who is told (n, of how many)."""
     console = Console(stderr=True)
     bar = Progress(

@@ -9,23 +9,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thetanet.data.source import Part, Rows, Source
 from thetanet.errors import DataFileError, InputError, MissingExtraError
 
 
 @dataclass(frozen=True, eq=False)
-class DelayedPart:
-    """A partition: `delayed` computes (X, y)."""
+class DelayedPart(Part):
+    """A partition: `delayed` computes its rows."""
 
     delayed: Any
-    where: str
+    name: str
 
-    def read(self) -> tuple[Any, NDArray[Any]]:
+    @property
+    def where(self) -> str:
+        """Name of the partition."""
+        return self.name
+
+    def read(self) -> Rows:
         """Compute it here, by whatever Dask computes with by default."""
-        X, y = self.delayed.compute()
-        return X, y
+        return Rows(*self.delayed.compute())
 
-    def then(self, function: Callable[[tuple[Any, Any]], tuple[Any, Any]]) -> DelayedPart:
-        """Return the part that a function makes of this one."""
+    def map(self, function: Callable[[Rows], Rows]) -> DelayedPart:
+        """Return the part that a function makes of this one, on the workers."""
         return replace(self, delayed=_delayed(function)(self.delayed))
 
 
@@ -78,6 +83,28 @@ def parts_of_frame(frame: Any, target: str | list[str]) -> list[DelayedPart]:
     ]
 
 
+def dask_source(X: Any, y: Any = None, target: Any = None) -> Source:
+    """Return a source of Dask arrays X, y or of a Dask dataframe with the columns `target` as labels.
+
+    Partitions are computed on the workers, and stay there.
+
+    Raises
+    ------
+    InputError
+        If X and y do not fit together, or the columns are not there.
+    """
+    if hasattr(X, "columns"):
+        if target is None or y is not None:
+            raise InputError(
+                "X is a dataframe of Dask, whose labels are one of its columns: give "
+                "thetanet.data.formats.dask.dask_source(frame, target=NAME)"
+            )
+        labels = [target] if isinstance(target, str) else list(target)
+        names = [str(name) for name in X.columns if name not in labels]
+        return Source("a Dask dataframe", parts_of_frame(X, target), names)
+    return Source(f"a Dask array of shape {X.shape}", parts_of_arrays(X, y))
+
+
 def _alike(one: Any, other: Any) -> bool:
     return all(a == b or a != a or b != b for a, b in zip(one, other, strict=True))  # unknown sizes are NaN
 
@@ -91,14 +118,15 @@ def _delayed(function: Any) -> Any:
     return library.delayed(function, pure=False)
 
 
-def _pair(X: Any, y: Any, where: str) -> tuple[Any, NDArray[Any]]:
+def _pair(X: Any, y: Any, where: str) -> Rows:
     names, y = [f"column {n + 1} of X" for n in range(X.shape[1])], np.asarray(y)
-    return _numbers(X, names, where), _labels(y, ["y"] * (y.shape[1] if y.ndim == 2 else 1), where)
+    columns = ["y"] * (y.shape[1] if y.ndim == 2 else 1)
+    return Rows(_numbers(X, names, where), _labels(y, columns, where))
 
 
-def _cut(frame: Any, names: list[str], several: bool, where: str) -> tuple[Any, NDArray[Any]]:
+def _cut(frame: Any, names: list[str], several: bool, where: str) -> Rows:
     inputs, labels = frame.drop(columns=names), frame[names] if several else frame[names[0]]
-    return (
+    return Rows(
         _numbers(inputs.to_numpy(), [f"column {name!r}" for name in inputs.columns], where),
         _labels(labels.to_numpy(), [f"column {name!r}" for name in names], where),
     )

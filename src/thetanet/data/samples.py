@@ -1,9 +1,10 @@
-"""Samples in memory: inputs, targets and weights, with the scaling that training sees."""
+"""Samples as training reads them: inputs with their scaling, targets and weights, in chunks."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,12 +15,78 @@ from numpy.typing import NDArray
 from thetanet.data.scaling import Scaling
 from thetanet.errors import InputError
 
-CHUNK_BYTES = 64 << 20  # of the inputs in a piece
-_SPARSE_ROWS = 65_536  # in a piece, where rows have no fixed size
+CHUNK_BYTES = 64 << 20  # of the inputs in a chunk
+_SPARSE_ROWS = 65_536  # in a chunk, where rows have no fixed size
 
 
+class TrainingSamples(ABC):
+    """Labelled samples on their way into a training, wherever they lie.
+
+    Attributes
+    ----------
+    head : Samples
+        Some of them, in memory: their type, their scale and what a few of them look like.
+    D_O : int
+        Number of outputs.
+    scaling : Scaling
+        Of the inputs.
+    """
+
+    D_O: int
+    scaling: Scaling
+
+    @property
+    @abstractmethod
+    def head(self) -> Samples:
+        """Some of the samples, in memory."""
+
+    @property
+    @abstractmethod
+    def M(self) -> int:
+        """Number of samples."""
+
+    @property
+    @abstractmethod
+    def total_weight(self) -> float:
+        """Sum of the sample weights (M if there are none); descent methods divide by it."""
+
+    @abstractmethod
+    def chunks(
+        self, rng: np.random.Generator | None = None, training_progress: float = 0.0, multiple: int = 1
+    ) -> Iterator[Samples]:
+        """Yield all samples in chunks.
+
+        With `rng`, for mini-batches, in a random order, where all but the last chunk hold a multiple of
+        `multiple` samples (within a chunk, whoever trains shuffles); without, for sums over samples, in
+        order. `training_progress` is the share of the training that is over, for samples that change.
+        """
+
+    @abstractmethod
+    def target_mean(self) -> NDArray[np.float64]:
+        """Return the weighted mean of each target: shape (D_O,)."""
+
+    @abstractmethod
+    def digest(self) -> str:
+        """Return a fingerprint of the data: the same for the same samples in the same order."""
+
+    @property
+    def D_I(self) -> int:
+        """Number of inputs."""
+        return int(self.head.X.shape[1])
+
+    @property
+    def group_size(self) -> int:
+        """Number of samples that descend together in mini-batches: all, but on a cluster."""
+        return self.M
+
+    def prepared_by(self, prepare: Callable[[Samples], Any] | None) -> TrainingSamples:
+        """Return these samples; those that are read ahead are prepared by the thread that reads them."""
+        return self
+
+
+# eq=False: samples are known by identity; what an engine prepares is kept for as long as they live.
 @dataclass(frozen=True, eq=False)
-class Samples:
+class Samples(TrainingSamples):
     """M labelled samples in memory. **Rows** are samples here, as data is laid out on disk.
 
     Attributes
@@ -55,6 +122,11 @@ class Samples:
             raise InputError(f"weight has shape {self.weight.shape}: must be ({M},), one number a sample")
 
     @property
+    def head(self) -> Samples:
+        """All of them."""
+        return self
+
+    @property
     def M(self) -> int:
         """Number of samples."""
         return int(self.X.shape[0])
@@ -66,29 +138,28 @@ class Samples:
 
     @property
     def total_weight(self) -> float:
-        """Sum of the sample weights (M if there are none); descent methods divide by it."""
+        """Sum of the sample weights (M if there are none)."""
         return float(self.M) if self.weight is None else float(self.weight.sum())
 
     def chunks(
-        self, rng: np.random.Generator | None = None, when: float = 0.0, multiple: int = 1
+        self, rng: np.random.Generator | None = None, training_progress: float = 0.0, multiple: int = 1
     ) -> Iterator[Samples]:
-        """Yield the samples in pieces: with `rng`, for mini-batches, all at once.
+        """Yield the samples: with `rng`, for mini-batches, as one chunk.
 
-        Without it, for sums over samples, in pieces of a fixed size, so that sums are rounded as those over
-        samples that are read from disk. `when` is the share of the training that is over, for samples that
-        change; all but the last piece would hold a multiple of `multiple` samples.
+        Without it, for sums over samples, in chunks of a fixed size, so that sums are rounded as those over
+        samples that are read from disk.
         """
-        yield from [self] if rng is not None else self.pieces
+        yield from [self] if rng is not None else self._fixed_chunks
 
     @cached_property
-    def pieces(self) -> list[Samples]:
-        """The samples in pieces of a fixed size, which depends on the kind of data alone."""
+    def _fixed_chunks(self) -> list[Samples]:
+        """The samples in chunks of a fixed size, which depends on the kind of data alone."""
         sparse = not isinstance(self.X, np.ndarray)
         rows = chunk_rows(self.D_I, np.dtype(self.X.dtype), sparse)
         if rows >= self.M:
             return [self]
-        whole = replace(self, lit=lit_of(self.X))
-        return [whole.take(slice(low, low + rows)) for low in range(0, self.M, rows)]
+        marked = replace(self, lit=lit_of(self.X))
+        return [marked.take(slice(low, low + rows)) for low in range(0, self.M, rows)]
 
     def take(self, rows: Any) -> Samples:
         """Return the samples of these rows (a slice, or an array of indices or booleans)."""
@@ -122,7 +193,7 @@ class Samples:
 
 
 def chunk_rows(D_I: int, dtype: np.dtype[Any], sparse: bool, chunk_bytes: int = CHUNK_BYTES) -> int:
-    """Return how many samples make a piece: a power of two, at least 1,024."""
+    """Return how many samples make a chunk: a power of two, at least 1,024."""
     rows = _SPARSE_ROWS if sparse else chunk_bytes // max(1, D_I * dtype.itemsize)
     return 1 << max(10, int(rows).bit_length() - 1)
 
@@ -135,53 +206,3 @@ def lit_of(X: Any) -> NDArray[np.int64]:
     for low in range(0, len(X), 4096):
         lit |= (X[low : low + 4096] != 0).any(axis=0)
     return np.flatnonzero(lit)
-
-
-def as_weights(weight: Any, M: int, name: str = "sample_weight") -> NDArray[np.float64] | None:
-    """Return sample weights as M finite numbers, none negative and not all zero; None stays None.
-
-    Raises
-    ------
-    InputError
-        If they are not.
-    """
-    if weight is None:
-        return None
-    w = np.asarray(weight, dtype=np.float64)
-    if w.ndim == 0:
-        w = np.full(M, float(w))
-    if w.shape != (M,):
-        raise InputError(f"{name} has shape {w.shape}: must be ({M},), one number a sample")
-    if not np.isfinite(w).all() or (w < 0).any() or not w.any():
-        raise InputError(f"{name}: must hold finite numbers >= 0, not all of them zero")
-    return w
-
-
-def hold_out(X: Any, y: Any, weight: Any, fraction: float, seed: int, labels: Any) -> tuple[Any, Any]:
-    """Split off a share of the samples at random, with the same shares of the classes if that can be.
-
-    Returns
-    -------
-    (X, y, weight) to learn from, and the same to measure.
-    """
-    from sklearn.model_selection import train_test_split
-
-    M = X.shape[0]
-    index = None  # by which to stratify
-    if not labels.multilabel:
-        index = labels.indices(labels.targets(y))
-        counts = np.bincount(index)
-        if counts[counts > 0].min() < 2 or min(fraction * M, (1 - fraction) * M) < len(labels.classes):
-            index = None
-    try:
-        fit, held = train_test_split(np.arange(M), test_size=fraction, random_state=seed, stratify=index)
-    except ValueError as problem:
-        raise InputError(f"validation_fraction={fraction} of {M} samples: {problem}") from None
-    y = y.tocsr() if hasattr(y, "tocsr") else np.asarray(y)
-    parts = [(X[rows], y[rows], None if weight is None else weight[rows]) for rows in (fit, held)]
-    if any(w is not None and not w.any() for _, _, w in parts):
-        raise InputError(
-            f"validation_fraction={fraction}: one of the parts has no weight, all its sample weights are "
-            "zero; leave out samples of weight 0"
-        )
-    return parts[0], parts[1]
