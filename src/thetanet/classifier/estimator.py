@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from thetanet.classifier.fitted import DTYPES, with_remedy
 from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.data.source import is_source
-from thetanet.descent import is_whole_pass, resolve
+from thetanet.descent import resolve
 from thetanet.errors import InputError
 
 try:
@@ -28,7 +28,7 @@ except ImportError:  # scikit-learn before 1.9
 
 
 def _learns_from_batches(net: ThetaNetClassifier) -> bool:
-    if is_whole_pass(resolve(net.descent)):
+    if resolve(net.descent).whole_passes:
         raise InputError(f"descent={net.descent!r}: partial_fit needs a mini-batch rule, e.g. 'adam'")
     return True
 

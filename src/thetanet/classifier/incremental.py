@@ -13,7 +13,7 @@ from thetanet.classifier.fitted import FittedNetwork
 from thetanet.data.arrays import Samples, as_weights
 from thetanet.data.labels import Labels
 from thetanet.data.scaling import Scaling
-from thetanet.descent import choose, is_whole_pass, resolve
+from thetanet.descent import choose, resolve
 from thetanet.engine import Engine, Measure
 from thetanet.errors import DivergedError, InputError
 from thetanet.theta import Theta
@@ -71,7 +71,7 @@ class IncrementalNetwork(FittedNetwork):
         """Go once over these samples; `ThetaNetClassifier.partial_fit` describes the arguments."""
         self._check_parameters()
         engine = self._engine()
-        if is_whole_pass(resolve(self.descent)):
+        if resolve(self.descent).whole_passes:
             raise InputError(f"descent={self.descent!r}: partial_fit needs a mini-batch rule, e.g. 'adam'")
         ongoing: tuple[Any, ...] | None = getattr(self, "_ongoing", None)
         fresh = not hasattr(self, "theta_")
@@ -115,7 +115,7 @@ class IncrementalNetwork(FittedNetwork):
         if not np.isfinite(theta.flat).all():
             raise DivergedError(len(self.history_["epoch"]) + 1, measure.error, rule.learning_rate, rule)
         self._ongoing = theta, state, steps + count, scaling, rng, seen, rule
-        self._fold(theta.like(state[-1]) if getattr(rule, "averaged", False) else theta, samples)
+        self._fold(theta.like(stepper.result()), samples)
         before = self.history_["samples"][-1] if self.history_["samples"] else 0
         total = measure.weight or 1.0
         record = Record(
@@ -123,7 +123,7 @@ class IncrementalNetwork(FittedNetwork):
             samples=before + samples.M,
             seconds=float("nan"),
             error=measure.error / total,
-            accuracy=measure.right / total,
+            accuracy=measure.correct / total,
             val_error=None,
             val_accuracy=None,
             learning_rate=rate,
@@ -201,7 +201,7 @@ class IncrementalNetwork(FittedNetwork):
 
             if not isinstance(self.deform, Deform):
                 raise InputError(f"deform={self.deform!r}: must be a Deform(...) or None")
-            if is_whole_pass(resolve(self.descent)):
+            if resolve(self.descent).whole_passes:
                 raise InputError(
                     f"deform with descent={self.descent!r}: new images in each step need a mini-batch rule, "
                     "e.g. 'adam'"
@@ -236,7 +236,7 @@ class IncrementalNetwork(FittedNetwork):
 
 def _kind(rule: Any) -> tuple[type, ...]:
     """Return the class of a rule, and of the rule that it is put around."""
-    return (type(rule), *(_kind(rule.rule) if hasattr(rule, "rule") else ()))
+    return (type(rule), *(_kind(rule.rule) if rule.rule is not None else ()))
 
 
 def _ask(teacher: Any, labels: Labels, X: Any) -> Any:

@@ -17,7 +17,6 @@ from thetanet.data.labels import Labels
 from thetanet.data.scaling import Scaling
 from thetanet.data.source import Source, is_source
 from thetanet.data.streams import StreamedSamples
-from thetanet.engine.cpu.engine import CPUEngine
 from thetanet.errors import InputError
 from thetanet.training.checkpoints import Checkpoints, Keeper
 from thetanet.training.early_stopping import Best
@@ -136,7 +135,7 @@ class TrainableNetwork(IncrementalNetwork):
 
     def _look(self) -> Any:
         """Return what looks through a source: here, or on a cluster."""
-        if hasattr(self._engine(), "hold"):
+        if self._engine().distributed:
             from thetanet.training import cluster
 
             return partial(cluster.look, self._engine())
@@ -231,20 +230,19 @@ class TrainableNetwork(IncrementalNetwork):
     ) -> Iterator[Record]:
         engine = self._engine()
         rng = np.random.default_rng(self._seed())
-        if hasattr(engine, "hold"):
+        if engine.distributed:
             from thetanet.training.cluster import spread
 
             samples, validation = spread(engine, samples), spread(engine, validation)
         batch_size = min(int(self.batch_size), samples.M)
         method, why = self.method_for(samples.X, batch_size)
         self.method_ = method
-        together = samples.M if not hasattr(method, "update") else getattr(samples, "together", samples.M)
+        together = samples.M if method.whole_passes else getattr(samples, "together", samples.M)
         epochs, alpha = self.number_of_epochs(together, batch_size), self._penalty(samples)
-        preparing = getattr(engine, "preparing", None)
-        if preparing is not None and isinstance(samples, StreamedSamples):
-            samples = samples.prepared_by(preparing(method, alpha / samples.total_weight))
-        if preparing is not None and isinstance(validation, StreamedSamples):
-            validation = validation.prepared_by(preparing(None))
+        if isinstance(samples, StreamedSamples):
+            samples = samples.prepared_by(engine.preparation_for(method, alpha / samples.total_weight))
+        if isinstance(validation, StreamedSamples):
+            validation = validation.prepared_by(engine.preparation_for())
         learnt = self.init is not None or (self.warm_start and hasattr(self, "theta_"))
         theta = self._start(labels, samples, rng, engine.dtype)
         checkpoints = Checkpoints(checkpoint) if isinstance(checkpoint, (str, PathLike)) else checkpoint
@@ -269,11 +267,9 @@ class TrainableNetwork(IncrementalNetwork):
             if validation is None:
                 raise InputError(f"patience={self.patience}: needs X_val and y_val, or a validation_fraction")
             best = Best(int(self.patience), {} if snapshot is None else snapshot.extra)
-        if isinstance(engine, CPUEngine):
-            engine.warm_up(theta, samples, method, batch_size, alpha / samples.total_weight)
-        if hasattr(engine, "explain"):
-            chosen = f"{method} ({why})" if why else f"{method}"
-            self.explanation_ = f"{chosen}; {engine.explain(theta, samples, batch_size)}"
+        engine.warm_up(theta, samples, method, batch_size, alpha / samples.total_weight)
+        chosen = f"{method} ({why})" if why else f"{method}"
+        self.explanation_ = f"{chosen}; {engine.explain(theta, samples, batch_size)}"
         # Seconds count from here, after what is compiled once on a machine.
         keeper = Keeper(checkpoints, snapshot, made_for, dict if best is None else best.state)
         records = train(

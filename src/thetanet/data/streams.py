@@ -84,7 +84,7 @@ class StreamedSamples(Samples):
             hashed.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
         return hashed.hexdigest()
 
-    def prepared_by(self, prepare: Callable[[Samples], Any]) -> StreamedSamples:
+    def prepared_by(self, prepare: Callable[[Samples], Any] | None) -> StreamedSamples:
         """Return these samples, with chunks that were prepared by the thread that reads them."""
         return replace(self, prepare=prepare)
 
@@ -107,7 +107,7 @@ class StreamedSamples(Samples):
         def ready() -> Iterator[Samples]:
             for X, y in self._pieces(parts, rows):
                 L = self.targets(y)
-                chunk = Samples(X, L, self.D_O, self.scaling, self._weights(L), self.lit)
+                chunk = Samples(X, L, self.D_O, self.scaling, self._weights(L), self.active_inputs)
                 if self.prepare is not None:
                     self.prepare(chunk)
                 yield chunk

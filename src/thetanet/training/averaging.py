@@ -40,12 +40,11 @@ def local_steps(
     snapshot = keeper.snapshot
     flat = theta.flat.copy()
     state = np.zeros((rule.slots, flat.size), flat.dtype) if snapshot is None else snapshot.state["slots"]
-    averaged = getattr(rule, "averaged", False)  # then the last thing that the rule remembers is the result
     n = samples.total_weight
     for epoch in range(keeper.epoch, epochs):
         seed = int(rng.integers(2**63))
-        numbers, flat, state = engine.total(
-            samples.held,
+        numbers, flat, state = engine.reduce(
+            samples.groups,
             descend,
             flat,
             state,
@@ -58,7 +57,7 @@ def local_steps(
             n,
         )
         measure = Measure(*numbers.tolist())
-        theta.flat[...] = state[-1] if averaged else flat
+        theta.flat[...] = rule.result(flat, state)
         if progress is not None:
             progress(samples.M, samples.M)
         yield measure, rule.learning_rate * schedule((epoch + 1) / epochs), samples.M

@@ -71,12 +71,12 @@ class SpreadSamples(Samples):
     ----------
     local : Samples
         What is known of them here.
-    held : Held
+    groups : engine.dask.calls.Groups
         The groups.
     """
 
     local: Any = field(default=None)
-    held: Any = field(default=None)
+    groups: Any = field(default=None)
 
     def __post_init__(self) -> None:
         """Do without the checks, which `local` has passed."""
@@ -94,7 +94,7 @@ class SpreadSamples(Samples):
     @property
     def together(self) -> int:
         """Number of samples in a group, which descend together in mini-batches."""
-        return max(1, self.M // len(self.held))
+        return max(1, self.M // len(self.groups))
 
     def target_mean(self) -> NDArray[np.float64]:
         """Return the weighted mean of each target: shape (D_O,)."""
@@ -103,7 +103,7 @@ class SpreadSamples(Samples):
 
     def digest(self) -> str:
         """Return a fingerprint of the data and of its division."""
-        return f"{self.local.digest()}, {len(self.held)} groups"
+        return f"{self.local.digest()}, {len(self.groups)} groups"
 
     def chunks(
         self, rng: np.random.Generator | None = None, when: float = 0.0, multiple: int = 1
@@ -123,16 +123,16 @@ def spread(engine: Any, samples: Any) -> Any:
     if samples is None:
         return None
     if isinstance(samples, StreamedSamples):
-        held = _spread_parts(engine, samples)
+        groups = _spread_parts(engine, samples)
     elif type(samples) is Samples:
         rows = _rows_of(samples, engine.groups)
         pieces = [_Sent(samples.take(slice(low, low + rows))) for low in range(0, samples.M, rows)]
-        held = engine.hold(_join, pieces)
+        groups = engine.scatter(_join, pieces)
     else:
         raise InputError("deform: works on this machine; on a cluster use deform=None")
     local = samples
     known = {"X": local.X, "L": local.L, "D_O": local.D_O, "scaling": local.scaling, "weight": local.weight}
-    return SpreadSamples(**known, local=local, held=held)
+    return SpreadSamples(**known, local=local, groups=groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,11 +166,11 @@ def _spread_parts(engine: Any, samples: StreamedSamples) -> Any:
     divided, sizes = _divided[samples.source]
     bare = replace(samples, X=None, L=np.zeros(0), source=Source("no parts yet", [None]))  # type: ignore[list-item]
     # A group without samples has no terms to add to a sum.
-    held = engine.derive(divided, [partial(_ready, bare, engine.keep, M) if M else None for M in sizes])
+    groups = engine.map_groups(divided, [partial(_ready, bare, engine.keep, M) if M else None for M in sizes])
     if engine.keep:
-        engine.collect(held, _nothing)
+        engine.gather(groups, _nothing)
         divided.release()
-    return held
+    return groups
 
 
 def _parts(pieces: list[Any]) -> tasks.Group:
@@ -196,8 +196,8 @@ def look(engine: Any, source: Source, progress: Progress | None = None) -> tuple
     DataFileError, InputError
         If parts do not fit together, or there are too many labels to be classes.
     """
-    divided = engine.hold(_parts, source.parts)
-    seen = engine.collect(divided, _look)
+    divided = engine.scatter(_parts, source.parts)
+    seen = engine.gather(divided, _look)
     sizes = [0 if found is None else found.M for found, _, _ in seen]
     _divided[source] = divided, sizes
     if progress is not None:
@@ -207,7 +207,7 @@ def look(engine: Any, source: Source, progress: Progress | None = None) -> tuple
     found = merged(source.name, [found for found, _, _ in seen], [said for _, said, _ in seen])
     found.skipped = skipped
     enough = int(np.searchsorted(np.cumsum(sizes), _HEAD)) + 1
-    heads = [ArrayPart(*head) for head in engine.collect(divided, _head, enough) if head is not None]
+    heads = [ArrayPart(*head) for head in engine.gather(divided, _head, enough) if head is not None]
     return (found, *head_of(Source("the first parts", heads)))
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from thetanet.data.arrays import Samples
-from thetanet.descent import is_whole_pass
 from thetanet.engine import Engine, Measure
 from thetanet.errors import DivergedError
 from thetanet.theta import Theta
@@ -136,8 +135,8 @@ def train(
     if keeper.snapshot is not None:
         theta.flat[...] = keeper.snapshot.theta
         rng.bit_generator.state = keeper.snapshot.rng
-    run = whole_passes if is_whole_pass(method) else mini_batches
-    if run is mini_batches and hasattr(samples, "held"):  # by a cluster, where steps cannot be in common
+    run = whole_passes if method.whole_passes else mini_batches
+    if run is mini_batches and engine.distributed:  # by a cluster, where steps cannot be in common
         from thetanet.training.averaging import local_steps as run
     epoch = keeper.epoch
     seen = keeper.history[-1]["samples"] if keeper.history else 0
@@ -152,7 +151,7 @@ def train(
         if not error <= too_high or not np.isfinite(theta.flat).all():
             descent.close()
             theta.flat[...] = healthy
-            raise DivergedError(epoch, error, getattr(method, "learning_rate", None), method)
+            raise DivergedError(epoch, error, method.learning_rate, method)
         healthy[...] = theta.flat
         val = None if validation is None else measured(theta, validation, engine)
         record = Record(
@@ -160,9 +159,9 @@ def train(
             samples=seen,
             seconds=keeper.seconds,
             error=error,
-            accuracy=measure.right / measure.weight,
+            accuracy=measure.correct / measure.weight,
             val_error=None if val is None else val.error / val.weight,
-            val_accuracy=None if val is None else val.right / val.weight,
+            val_accuracy=None if val is None else val.correct / val.weight,
             learning_rate=rate,
         )
         keeper.history.append(record.as_dict())

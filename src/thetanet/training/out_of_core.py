@@ -98,7 +98,7 @@ def _samples(
     X, y = head
     kind = found.kind
     return StreamedSamples(
-        X, labels.targets(y), labels.D_O, scaling, lit=np.flatnonzero(found.largest), source=source,
+        X, labels.targets(y), labels.D_O, scaling, active_inputs=np.flatnonzero(found.largest), source=source,
         survey=found, targets=labels.targets, factors=factors,
         rows=chunk_rows(kind.D_I, kind.dtype, kind.sparse),
     )  # fmt: skip

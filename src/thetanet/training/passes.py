@@ -56,10 +56,6 @@ def mini_batches(
         keeper.save(steps, lambda: stepper.theta().flat, lambda: {"slots": stepper.state()}, epoch, rng_state,
                     measures, now)  # fmt: skip
 
-    def present() -> Any:
-        return stepper.state()[-1] if averaged else stepper.theta().flat
-
-    averaged = getattr(rule, "averaged", False)  # then the last thing that the rule remembers is the result
     healthy = True
     try:
         for epoch in range(keeper.epoch, epochs):
@@ -76,12 +72,12 @@ def mini_batches(
             measure = Measure.of(measures)
             healthy = bool(np.isfinite(measure.error))
             if healthy:
-                theta.flat[...] = present()
+                theta.flat[...] = stepper.result()
             yield measure, rates[first + per_epoch - 1], samples.M
             save(epoch + 1, rng.bit_generator.state, now=epoch + 1 == epochs)
     finally:
         if healthy and not sys.is_finalizing():  # a loop that was left may be closed when Python ends
-            theta.flat[...] = present()
+            theta.flat[...] = stepper.result()
 
 
 def pass_over(
