@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ScaledConjugateGradients,
     )
     from thetanet.engine.cpu.engine import CPUEngine
+    from thetanet.engine.dask import DaskEngine, connect
     from thetanet.errors import DivergedError
     from thetanet.hessian import hessian_product
     from thetanet.images.deform import Deform
@@ -54,6 +55,7 @@ __all__ = [
     "Checkpoints",
     "Clipped",
     "ConjugateGradients",
+    "DaskEngine",
     "Deform",
     "DivergedError",
     "GradientDescent",
@@ -66,6 +68,7 @@ __all__ = [
     "ThetaNetClassifier",
     "array_source",
     "batches_source",
+    "connect",
     "cross_entropy",
     "error",
     "error_and_gradient",
@@ -88,6 +91,7 @@ _LAZY = {
     "Checkpoints": "thetanet.training.checkpoints",
     "Clipped": "thetanet.descent",
     "ConjugateGradients": "thetanet.descent",
+    "DaskEngine": "thetanet.engine.dask",
     "Deform": "thetanet.images.deform",
     "DivergedError": "thetanet.errors",
     "GradientDescent": "thetanet.descent",
@@ -101,6 +105,7 @@ _LAZY = {
     "ThetaNetClassifier": "thetanet.classifier.estimator",
     "array_source": "thetanet.data.source",
     "batches_source": "thetanet.data.formats.batches",
+    "connect": "thetanet.engine.dask",
     "hessian_product": "thetanet.hessian",
     "image_views": "thetanet.images.normalise",
     "load_mnist": "thetanet.data.mnist",

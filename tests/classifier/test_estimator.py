@@ -226,7 +226,7 @@ def test_history_and_validation(iris):
     assert frame.val_accuracy.iloc[-1] == pytest.approx(fitted.score(X[1::2], y[1::2]))
     measure = fitted.measure(X[1::2], y[1::2])
     assert frame.val_error.iloc[-1] == pytest.approx(measure.error / 75, rel=1e-4)
-    assert measure.right / measure.weight == pytest.approx(fitted.score(X[1::2], y[1::2]))
+    assert measure.correct / measure.weight == pytest.approx(fitted.score(X[1::2], y[1::2]))
 
 
 def test_training_as_a_generator(iris):

@@ -14,7 +14,7 @@ import pytest
 from scipy import sparse
 
 from thetanet import Adam, Checkpoints, ThetaNetClassifier
-from thetanet.descent import METHODS, is_whole_pass, resolve
+from thetanet.descent import METHODS, resolve
 from thetanet.errors import CheckpointError, CheckpointWarning, InputError
 from thetanet.models.model_file import load_model
 from thetanet.training import checkpoints
@@ -42,7 +42,7 @@ def without_seconds(history):
 def test_going_on_from_any_checkpoint_gives_the_same_bits(tmp_path, descent, kind):
     X, y = problem(kind)
     whole = net(descent=descent, epochs=4).fit(X, y)
-    every = 1 if is_whole_pass(resolve(descent)) else 7  # of 10 steps an epoch: most lie within one
+    every = 1 if resolve(descent).whole_passes else 7  # of 10 steps an epoch: most lie within one
     net(descent=descent, epochs=4).fit(X, y, checkpoint=Checkpoints(tmp_path, every=every, keep=99))
     files = sorted(tmp_path.iterdir())
     assert len(files) >= 4

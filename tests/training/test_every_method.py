@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits, make_multilabel_classification
 from thetanet import CPUEngine, Theta, forward
 from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
-from thetanet.descent import METHODS, is_whole_pass, resolve
+from thetanet.descent import METHODS, resolve
 from thetanet.training.loop import start, train
 
 RATES = {"sgd": 0.5, "adagrad": 0.3, "rmsprop": 0.01, "adam": 0.02, "adamw": 0.02}
@@ -98,7 +98,7 @@ def descend(name, method_name, dtype, samples=None, limit=3000):
     """Yield Theta and the record of each epoch until the target is reached."""
     given, theta, target = begin(name, dtype)
     samples = given if samples is None else samples
-    whole = is_whole_pass(METHODS[method_name]())
+    whole = METHODS[method_name].whole_passes
     method = (
         resolve(method_name)
         if whole
@@ -120,11 +120,11 @@ def descend(name, method_name, dtype, samples=None, limit=3000):
 def test_every_method_reaches_the_stated_error(name, method, dtype):
     errors = [record.error for _, record in descend(name, method, dtype)]
     assert errors[-1] < problem(name)[3]
-    if is_whole_pass(METHODS[method]()) and method != "rprop":
+    if METHODS[method].whole_passes and method != "rprop":
         assert (np.diff(errors) <= 0).all()
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if is_whole_pass(METHODS[m]())])
+@pytest.mark.parametrize("method", [m for m in METHODS if METHODS[m].whole_passes])
 def test_whole_passes_do_not_see_the_order_of_samples(method):
     samples, *_ = problem("digits")
     shuffled = samples.take(np.random.default_rng(3).permutation(samples.M))

@@ -72,7 +72,7 @@ def test_targets_may_name_their_classes_in_any_order(halves):
     index = y + (X[:, 1] > 0.5) * y
     network = net(epochs=60).fit_targets(X, np.eye(3)[index], classes=names)
     assert network.score(X, names[index]) > 0.9
-    assert network.measure(X, names[index]).right == round(400 * network.score(X, names[index]))
+    assert network.measure(X, names[index]).correct == round(400 * network.score(X, names[index]))
     with pytest.raises(InputError, match="classes has 'no' twice"):
         net().fit_targets(X, np.eye(3)[index], classes=["no", "yes", "no"])
 

@@ -101,7 +101,7 @@ class Samples(TrainingSamples):
         Applied to X before the network sees it.
     weight : array of shape (M,), optional
         Sample weights.
-    lit : array of int, optional
+    active_inputs : array of int, optional
         Inputs that are not zero everywhere, where these samples are one chunk of many.
     """
 
@@ -110,7 +110,7 @@ class Samples(TrainingSamples):
     D_O: int
     scaling: Scaling
     weight: NDArray[np.float64] | None = None
-    lit: NDArray[np.int64] | None = None
+    active_inputs: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         M = self.X.shape[0]
@@ -158,7 +158,7 @@ class Samples(TrainingSamples):
         rows = chunk_rows(self.D_I, np.dtype(self.X.dtype), sparse)
         if rows >= self.M:
             return [self]
-        marked = replace(self, lit=lit_of(self.X))
+        marked = replace(self, active_inputs=find_active_inputs(self.X))
         return [marked.take(slice(low, low + rows)) for low in range(0, self.M, rows)]
 
     def take(self, rows: Any) -> Samples:
@@ -198,11 +198,11 @@ def chunk_rows(D_I: int, dtype: np.dtype[Any], sparse: bool, chunk_bytes: int = 
     return 1 << max(10, int(rows).bit_length() - 1)
 
 
-def lit_of(X: Any) -> NDArray[np.int64]:
+def find_active_inputs(X: Any) -> NDArray[np.int64]:
     """Return the inputs that are not zero everywhere."""
     if not isinstance(X, np.ndarray):
         return np.unique(X.indices[X.data != 0]).astype(np.int64)
-    lit = np.zeros(X.shape[1], bool)
+    active_inputs = np.zeros(X.shape[1], bool)
     for low in range(0, len(X), 4096):
-        lit |= (X[low : low + 4096] != 0).any(axis=0)
-    return np.flatnonzero(lit)
+        active_inputs |= (X[low : low + 4096] != 0).any(axis=0)
+    return np.flatnonzero(active_inputs)

@@ -50,7 +50,7 @@ class StreamedSamples(TrainingSamples):
         Turns labels into targets.
     factors : array of shape (n_classes,), optional
         Weights of the classes.
-    lit : array of int
+    active_inputs : array of int
         Inputs that are not zero everywhere.
     rows : int
         Samples in a chunk.
@@ -72,7 +72,7 @@ class StreamedSamples(TrainingSamples):
     target_totals: NDArray[np.float64]
     labels: Labels
     factors: NDArray[np.float64] | None
-    lit: NDArray[np.int64]
+    active_inputs: NDArray[np.int64]
     rows: int
     data_digest: str
     targets: Targets | None = None
@@ -129,7 +129,7 @@ class StreamedSamples(TrainingSamples):
             weight = self.labels.weigh(L, weight, self.factors)
         if self.targets is not None:
             L = self.targets(rows)
-        return Samples(rows.X, L, self.D_O, self.scaling, weight, self.lit)
+        return Samples(rows.X, L, self.D_O, self.scaling, weight, self.active_inputs)
 
     def _regroup(self, parts: Sequence[Part], size: int) -> Iterator[Rows]:
         """Join the rows of parts to pieces of equally many rows."""

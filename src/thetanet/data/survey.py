@@ -248,7 +248,7 @@ class PartsSurvey(Survey):
             target_totals=weighted[1:] if labels.binary else weighted,
             labels=labels,
             factors=factors,
-            lit=np.flatnonzero(self.moments.largest),
+            active_inputs=np.flatnonzero(self.moments.largest),
             rows=chunk_rows(self.schema.D_I, self.schema.dtype, sparse),
             data_digest=self.digest,
             targets=targets,

@@ -51,7 +51,7 @@ def run_local_sgd(session: Session) -> Generator[EpochResult]:
         )  # fmt: skip
         sums, flat, state = engine.reduce(samples.groups, run_group_epoch, flat, state, epoch)
         measure = Measure(*sums.tolist())
-        theta.flat[...] = state[-1] if rule.averaged else flat
+        theta.flat[...] = rule.result(flat, state)
         if session.progress is not None:
             session.progress(samples.M, samples.M)
         rate = rule.learning_rate * schedule((number + 1) / session.epochs)

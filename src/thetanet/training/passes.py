@@ -73,22 +73,17 @@ def run_mini_batches(session: Session) -> Generator[EpochResult]:
             measure = Measure.of(measures)
             finite = bool(np.isfinite(measure.error))
             if finite:
-                theta.flat[...] = result_of(stepper, rule)
+                theta.flat[...] = stepper.result()
             yield EpochResult(measure, rates[first + per_epoch - 1], samples.M)
             save(epoch + 1, rng.bit_generator.state, now=epoch + 1 == epochs)
     finally:
         if finite and not sys.is_finalizing():  # a loop that was left may be closed when Python ends
-            theta.flat[...] = result_of(stepper, rule)
+            theta.flat[...] = stepper.result()
 
 
 def step_coefficients(rule: Any, first: int, rates: Sequence[float]) -> NDArray[np.float64]:
     """Return the coefficients of a rule for the steps from `first` on, a row each."""
     return np.array([rule.coefficients(first + t, rate) for t, rate in enumerate(rates)], np.float64)
-
-
-def result_of(stepper: Stepper, rule: Any) -> NDArray[Any]:
-    """Return the flat Theta that a rule has reached: the average, for a rule that averages."""
-    return stepper.state()[-1] if rule.averaged else stepper.theta().flat
 
 
 def run_epoch(

@@ -25,7 +25,6 @@ from thetanet.training.data import TrainingData
 from thetanet.training.early_stopping import EarlyStopping
 from thetanet.training.passes import (
     measure_all,
-    result_of,
     run_epoch,
     run_mini_batches,
     run_whole_passes,
@@ -271,7 +270,7 @@ class Trainer:
             if not error <= too_high or not np.isfinite(theta.flat).all():
                 results.close()
                 theta.flat[...] = healthy
-                raise DivergedError(epoch, error, getattr(self.method, "learning_rate", None), self.method)
+                raise DivergedError(epoch, error, self.method.learning_rate, self.method)
             healthy[...] = theta.flat
             val = None if validation is None else measure_all(theta, validation, self.engine)
             yield Record(
@@ -392,7 +391,7 @@ class Trainer:
         calls = 1 if state is None else state.calls + 1
         if not np.isfinite(reached.flat).all():
             raise DivergedError(calls, measure.error, rule.learning_rate, rule)
-        result = theta.like(result_of(stepper, rule))
+        result = theta.like(stepper.result())
         if feature_names is None and network is not None:
             feature_names = network.feature_names
         self.method = rule
@@ -503,4 +502,4 @@ def _error_of_the_mean(samples: TrainingSamples) -> float:
 
 def _kind_of(rule: Any) -> tuple[type, ...]:
     """Return the class of a rule, and of the rule that it is put around."""
-    return (type(rule), *(_kind_of(rule.rule) if hasattr(rule, "rule") else ()))
+    return (type(rule), *(() if rule.rule is None else _kind_of(rule.rule)))

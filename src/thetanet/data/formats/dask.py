@@ -50,13 +50,13 @@ def parts_of_arrays(X: Any, y: Any) -> list[DelayedPart]:
     if not (is_collection(X) and is_collection(y)) or X.ndim != 2 or y.ndim not in (1, 2):
         raise InputError("X and y: give Dask arrays of shapes (M, D_I) and (M,) or (M, D_O)")
     X, y = X.rechunk({1: -1}), y.rechunk({1: -1}) if y.ndim == 2 else y
-    if X.numblocks[0] != y.numblocks[0] or not _alike(X.chunks[0], y.chunks[0]):
+    if X.numblocks[0] != y.numblocks[0] or not _same_chunks(X.chunks[0], y.chunks[0]):
         raise InputError(
             f"y is divided into rows {y.chunks[0]}, but X into {X.chunks[0]}: use y.rechunk((X.chunks[0],))"
         )
     blocks = zip(X.to_delayed().ravel(), y.to_delayed().ravel(), strict=True)
     return [
-        DelayedPart(_delayed(_pair)(one, other, where), where)
+        DelayedPart(_delayed(_check_pair)(one, other, where), where)
         for where, (one, other) in ((f"block {n} of a Dask array", pair) for n, pair in enumerate(blocks))
     ]
 
@@ -76,7 +76,7 @@ def parts_of_frame(frame: Any, target: str | list[str]) -> list[DelayedPart]:
             f"target={target!r}: the dataframe has the columns {list(frame.columns)}; name one of them"
         )
     return [
-        DelayedPart(_delayed(_cut)(part, names, several, where), where)
+        DelayedPart(_delayed(_split_columns)(part, names, several, where), where)
         for where, part in (
             (f"partition {n} of a Dask dataframe", part) for n, part in enumerate(frame.to_delayed())
         )
@@ -105,7 +105,7 @@ def dask_source(X: Any, y: Any = None, target: Any = None) -> Source:
     return Source(f"a Dask array of shape {X.shape}", parts_of_arrays(X, y))
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _same_chunks(one: Any, other: Any) -> bool:
     return all(a == b or a != a or b != b for a, b in zip(one, other, strict=True))  # unknown sizes are NaN
 
 
@@ -118,21 +118,21 @@ def _delayed(function: Any) -> Any:
     return library.delayed(function, pure=False)
 
 
-def _pair(X: Any, y: Any, where: str) -> Rows:
+def _check_pair(X: Any, y: Any, where: str) -> Rows:
     names, y = [f"column {n + 1} of X" for n in range(X.shape[1])], np.asarray(y)
     columns = ["y"] * (y.shape[1] if y.ndim == 2 else 1)
-    return Rows(_numbers(X, names, where), _labels(y, columns, where))
+    return Rows(_as_numbers(X, names, where), _check_labels(y, columns, where))
 
 
-def _cut(frame: Any, names: list[str], several: bool, where: str) -> Rows:
+def _split_columns(frame: Any, names: list[str], several: bool, where: str) -> Rows:
     inputs, labels = frame.drop(columns=names), frame[names] if several else frame[names[0]]
     return Rows(
-        _numbers(inputs.to_numpy(), [f"column {name!r}" for name in inputs.columns], where),
-        _labels(labels.to_numpy(), [f"column {name!r}" for name in names], where),
+        _as_numbers(inputs.to_numpy(), [f"column {name!r}" for name in inputs.columns], where),
+        _check_labels(labels.to_numpy(), [f"column {name!r}" for name in names], where),
     )
 
 
-def _numbers(X: Any, names: list[str], where: str) -> Any:
+def _as_numbers(X: Any, names: list[str], where: str) -> Any:
     """Return inputs as the engine reads them: uint8, float32 or float64; sparse ones as CSR.
 
     Raises
@@ -154,7 +154,7 @@ def _numbers(X: Any, names: list[str], where: str) -> Any:
     return numbers
 
 
-def _labels(y: NDArray[Any], names: list[str], where: str) -> NDArray[Any]:
+def _check_labels(y: NDArray[Any], names: list[str], where: str) -> NDArray[Any]:
     """Return labels, none of which may be missing."""
     if y.dtype.kind == "O" or (y.dtype.kind == "f" and np.isnan(y).any()):
         for row, values in enumerate(y if y.ndim == 2 else y[:, None]):

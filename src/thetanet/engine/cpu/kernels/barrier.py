@@ -1,4 +1,4 @@
-"""How threads meet: a barrier in compiled code, which neither holds the GIL nor burns a core for long."""
+"""A barrier for threads in compiled code, which neither holds the GIL nor burns a core for long."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ _yield = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else
 
 
 @njit(**OPTIONS)
-def meet_all(meet, everyone):
-    """Count an arrival, and wait until `everyone` arrivals were counted. meet: (arrived, asleep).
+def wait_for_all(barrier, everyone):
+    """Count an arrival, and wait until `everyone` arrivals were counted. barrier: (arrived, asleep).
 
-    At first awake, for some microseconds; then asleep, so that the core is left to the thread that is waited
-    for should another process hold its core. Whoever arrives wakes the others.
+    Threads spin for some microseconds and then sleep, so that a core is free for the thread that is late
+    should another process occupy its core. The last to arrive wakes the others.
     """
-    now = add_atomic(meet, 0, 1) + 1
-    address = meet.ctypes.data
-    if _FUTEX and now == everyone and read_atomic(meet, 1) > 0:
+    now = add_atomic(barrier, 0, 1) + 1
+    address = barrier.ctypes.data
+    if _FUTEX and now == everyone and read_atomic(barrier, 1) > 0:
         _syscall(_FUTEX, address, 129, 2147483647, 0)  # wake all, private
     spins = 0
     while now < everyone:
         spins += 1
         if spins > 8000:
             if _FUTEX:
-                add_atomic(meet, 1, 1)
+                add_atomic(barrier, 1, 1)
                 _syscall(_FUTEX, address, 128, now, 0)  # sleep as long as the counter stands at `now`
-                add_atomic(meet, 1, -1)
+                add_atomic(barrier, 1, -1)
             else:
                 _yield()
-        now = read_atomic(meet, 0)
+        now = read_atomic(barrier, 0)
