@@ -11,10 +11,10 @@ from thetanet.theta import Theta
 
 if TYPE_CHECKING:
     from thetanet.classifier.estimator import ThetaNetClassifier
+    from thetanet.data.formats.arrays import array_source
     from thetanet.data.formats.batches import batches_source
     from thetanet.data.mnist import load_mnist
     from thetanet.data.open import open_source
-    from thetanet.data.source import array_source
     from thetanet.descent import (
         LBFGS,
         SGD,
@@ -103,7 +103,7 @@ _LAZY = {
     "SGD": "thetanet.descent",
     "ScaledConjugateGradients": "thetanet.descent",
     "ThetaNetClassifier": "thetanet.classifier.estimator",
-    "array_source": "thetanet.data.source",
+    "array_source": "thetanet.data.formats.arrays",
     "batches_source": "thetanet.data.formats.batches",
     "connect": "thetanet.engine.dask",
     "hessian_product": "thetanet.hessian",

@@ -75,8 +75,8 @@ class ThetaNetClassifier(
     descent : str or descent method
         Mini-batches: "adam", "adamw", "rmsprop", "adagrad", "sgd"; whole passes: "gd" (steepest descent),
         "cg", "scg", "rprop", "lbfgs", "newton"; or an object such as
-        ``Adam(learning_rate=0.02, schedule="cosine")``. "auto" is Adam, but Adagrad for wide sparse inputs, and
-        SCG for few samples, inputs and units where epochs is "auto"; `explanation_` says which, and why.
+        ``Adam(learning_rate=0.02, schedule="cosine")``. "auto" is Adam, but Adagrad for wide sparse inputs,
+        and SCG for few samples, inputs and units where epochs is "auto"; `explanation_` says which, and why.
     epochs : int, "auto" or "long"
         Passes over the data (for whole-pass methods: iterations); "auto" is 7, more for data with few
         mini-batches an epoch, and six times as many with `deform`; "long" is three times "auto".
@@ -184,6 +184,11 @@ class ThetaNetClassifier(
         self.engine = engine
         self.verbose = verbose
 
+    network_: FittedNetwork
+    history_: dict[str, list[Any]]
+    feature_names_in_: NDArray[Any]
+    _incremental: IncrementalState | None
+
     # --- training ---------------------------------------------------------------------------------------
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
@@ -230,7 +235,9 @@ class ThetaNetClassifier(
         }  # fmt: skip
         if getattr(self, "_skl_callbacks", None) or hasattr(self, "_parent_callback_ctx"):
             return self._fit_with_callbacks(X, y, sample_weight, options)
-        return self._run_to_end(lambda progress: self.iter_fit(X, y, sample_weight, **options, progress=progress))
+        return self._run_to_end(
+            lambda progress: self.iter_fit(X, y, sample_weight, **options, progress=progress)
+        )
 
     def iter_fit(
         self,
@@ -253,12 +260,12 @@ class ThetaNetClassifier(
         settings = self._settings()
         source = self._training_source(X, y, sample_weight)
         validation = self._validation_source(X_val, y_val, sample_weight_val)
-        if validation is None and checkpoint is not None and self.random_state is None:
-            if settings.held_out_fraction:
-                raise InputError(
-                    "checkpoint: with random_state=None other samples would be held out when training goes "
-                    "on; give random_state=0, or X_val and y_val"
-                )
+        drawn = validation is None and settings.held_out_fraction
+        if drawn and checkpoint is not None and self.random_state is None:
+            raise InputError(
+                "checkpoint: with random_state=None other samples would be held out when training goes "
+                "on; give random_state=0, or X_val and y_val"
+            )
         data = TrainingData.from_source(
             source, settings, validation=validation, engine=self._engine(), verbose=self.verbose
         )
@@ -285,9 +292,7 @@ class ThetaNetClassifier(
         """
         settings = self._settings()
         if self.scoring is not None:
-            raise InputError(
-                "scoring: needs labels, but fit_targets has targets; use fit, or scoring=None"
-            )
+            raise InputError("scoring: needs labels, but fit_targets has targets; use fit, or scoring=None")
         if (X_val is None) != (L_val is None):
             raise InputError("X_val and L_val: give both or neither")
         checked = self._check_inputs(X, L, reset=True)
@@ -447,7 +452,8 @@ class ThetaNetClassifier(
         """Return the training samples as a source, and remember the number and names of their inputs."""
         source = as_source(X, y, sample_weight)
         if source is not None:
-            vars(self).pop("feature_names_in_", None)
+            if hasattr(self, "feature_names_in_"):
+                del self.feature_names_in_
             if source.feature_names is not None:
                 self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
             return source

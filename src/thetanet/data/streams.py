@@ -40,9 +40,9 @@ class StreamedSamples(TrainingSamples):
         What its parts have in common.
     first : Rows, optional
         Its first samples.
-    M : int
+    n_samples : int
         Number of samples.
-    total_weight : float
+    weight_sum : float
         Sum of the sample weights.
     target_totals : array of shape (D_O,)
         Weighted sum of each target.
@@ -67,8 +67,8 @@ class StreamedSamples(TrainingSamples):
     source: Source
     schema: SampleSchema
     first: Rows | None
-    M: int
-    total_weight: float
+    n_samples: int
+    weight_sum: float
     target_totals: NDArray[np.float64]
     labels: Labels
     factors: NDArray[np.float64] | None
@@ -84,9 +84,19 @@ class StreamedSamples(TrainingSamples):
         return self._to_samples(self.source.read_head() if self.first is None else self.first)
 
     @property
+    def M(self) -> int:
+        """Number of samples."""
+        return self.n_samples
+
+    @property
     def D_I(self) -> int:
         """Number of inputs."""
         return self.schema.D_I
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the sample weights."""
+        return self.weight_sum
 
     def target_mean(self) -> NDArray[np.float64]:
         """Return the weighted mean of each target: shape (D_O,)."""

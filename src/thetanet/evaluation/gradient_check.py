@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.arrays import Samples
+from thetanet.data.samples import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.engine.cpu.engine import CPUEngine
 from thetanet.network import error, error_and_gradient

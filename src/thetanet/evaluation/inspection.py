@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from thetanet.classifier.fitted import FittedNetwork
+from thetanet.models.fitted import FittedNetwork
 
 SATURATED = 0.01  # a unit is saturated at a sample where Z is closer than this to 0 or 1
 _ALWAYS = 0.99  # share of the samples at which a unit must be saturated to count as stuck

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from thetanet.classifier.fitted import FittedNetwork
 from thetanet.errors import InputError
 from thetanet.images.deform import Drawn, warp
+from thetanet.models.fitted import FittedNetwork
 
 Change = Callable[[NDArray[Any]], NDArray[Any]]  # images (M, h, w) to images
 

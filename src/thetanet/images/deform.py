@@ -10,8 +10,7 @@ sigma = 4 these are 7 by 7 numbers instead of 784: drawing and smoothing cost ne
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -22,12 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thetanet.checks import check_number
-from thetanet.data.arrays import Samples
 from thetanet.engine.cpu.engine import available_threads
 from thetanet.errors import InputError
 
 _BLOCK = 512  # images with a random generator of their own, whatever thread they fall to
-_CHUNK = 15_000  # images deformed at a time in training: 12 MB of MNIST's
 _MARGIN = 1 / 7  # of the side, from where ink is shifted back into the frame
 _KEPT = 0.995  # share of the variance of an elastic field that its few numbers hold
 _LIMITS = {
@@ -235,42 +232,3 @@ def warp(
         for low in starts:
             block(low)
     return out.reshape(X.shape)
-
-
-@dataclass(frozen=True, eq=False)
-class DeformedSamples(Samples):
-    """Samples that mini-batches see deformed, anew in each epoch; whole passes see them as they are.
-
-    Attributes
-    ----------
-    deform : Deform
-        The deformations; their strength falls from 1 to `deform.anneal` in the course of the training.
-    teacher : callable, optional
-        Gives the targets (m, D_O) for m deformed images, instead of L.
-    """
-
-    deform: Deform = Deform()
-    teacher: Callable[[Any], Any] | None = None
-
-    def chunks(
-        self, rng: np.random.Generator | None = None, when: float = 0.0, multiple: int = 1
-    ) -> Iterator[Samples]:
-        """Yield deformed samples in shuffled pieces; without `rng` all samples as they are."""
-        if rng is None:
-            yield from Samples(self.X, self.L, self.D_O, self.scaling, self.weight).chunks()
-            return
-        strength = 1 - (1 - self.deform.anneal) * when
-        order, seed = rng.permutation(self.M), int(rng.integers(2**62))
-        size = max(1, _CHUNK // multiple) * multiple
-        for low in range(0, self.M, size):
-            rows = order[low : low + size]
-            X = self.deform(self.X[rows], seed=[seed, low], strength=strength)
-            L = self.L[rows] if self.teacher is None else self.teacher(X)
-            yield Samples(X, L, self.D_O, self.scaling, None if self.weight is None else self.weight[rows])
-
-    def digest(self) -> str:
-        """Return a fingerprint of the data, of how it is deformed, and of what the teacher says."""
-        said = b"" if self.teacher is None else np.ascontiguousarray(self.teacher(self.X[:64])).tobytes()
-        hashed = hashlib.blake2b(super().digest().encode() + said, digest_size=16)
-        hashed.update(repr(self.deform).encode())
-        return hashed.hexdigest()

@@ -40,7 +40,8 @@ _SCALINGS = {
 }
 _TRAINING = {
     "descent": "descent method", "epochs": "epochs asked for", "epoch": "epochs done",
-    "batch_size": "mini-batch", "samples": "samples seen", "seconds": "seconds", "error": "E per sample, last epoch",
+    "batch_size": "mini-batch", "samples": "samples seen", "seconds": "seconds",
+    "error": "E per sample, last epoch",
     "accuracy": "accuracy, last epoch", "val_error": "E per sample, validation",
     "val_accuracy": "accuracy, validation", "val_score": "score, validation", "alpha": "L2 penalty (alpha)",
     "deform": "deformed images", "teacher": "teacher", "class_weight": "class weights",

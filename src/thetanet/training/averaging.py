@@ -66,9 +66,7 @@ def run_group_epoch(
     """Take the steps of one group: return its measure, and its share of the mean Theta and memory."""
     rule = epoch.rule
     schedule, steps = resolve_schedule(rule.schedule), group.steps(epoch.batch_size)
-    rates = [
-        rule.learning_rate * schedule((epoch.number + t / steps) / epoch.epochs) for t in range(steps)
-    ]
+    rates = [rule.learning_rate * schedule((epoch.number + t / steps) / epoch.epochs) for t in range(steps)]
     theta = Theta.from_flat(flat, *epoch.shape)
     stepper = engine.stepper(theta, rule, epoch.batch_size, epoch.decay, state)
     measures = run_epoch(

@@ -140,7 +140,9 @@ def _distribute_parts(engine: Any, samples: StreamedSamples) -> Any:
     # Only the description travels: the parts are on the workers, or are described there.
     bare = replace(samples, first=None, source=Source("a group of parts", [_NoPart()]))
     # A group without samples has no terms to add to a sum.
-    groups = engine.map_groups(parts, [partial(_ready_group, bare, engine.keep, M) if M else None for M in sizes])
+    groups = engine.map_groups(
+        parts, [partial(_ready_group, bare, engine.keep, M) if M else None for M in sizes]
+    )
     if engine.keep:
         engine.gather(groups, _wait_for_group)
         parts.release()
@@ -159,7 +161,7 @@ class _NoPart(Part):
 
 def _ready_group(samples: StreamedSamples, keep: bool, M: int, groups: list[tasks.Group]) -> tasks.Group:
     """Return the samples of a group of parts: in memory, or to be read in each pass."""
-    local = replace(samples, source=Source("a group of parts", groups[0].content), M=M)
+    local = replace(samples, source=Source("a group of parts", groups[0].content), n_samples=M)
     return tasks.Group(list(local.chunks()) if keep else local, M)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
-
 from thetanet.data.alignment import align_source
 from thetanet.data.hold_out import hold_out
 from thetanet.data.labels import Labels

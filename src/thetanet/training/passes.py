@@ -215,9 +215,7 @@ def run_whole_passes(session: Session) -> Generator[EpochResult]:
     for step in session.method.descend(objective, theta.flat.copy(), state):
         number += 1
         theta.flat[...] = step.theta
-        yield EpochResult(
-            objective.measures[step.error], step.learning_rate, step.passes * session.samples.M
-        )
+        yield EpochResult(objective.measures[step.error], step.learning_rate, step.passes * session.samples.M)
         objective.measures.clear()
         writer.save(number, partial(getattr, step, "theta"), partial(getattr, step, "state"), number,
                     session.rng.bit_generator.state, now=number == epochs)  # fmt: skip

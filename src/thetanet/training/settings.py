@@ -71,9 +71,7 @@ class TrainingSettings:
         """The share of the samples to hold out where no validation data are given."""
         return self.validation_fraction or (PATIENCE_FRACTION if self.patience is not None else 0.0)
 
-    def method_for(
-        self, samples: TrainingSamples, batch_size: int, partial: bool = False
-    ) -> tuple[Any, str]:
+    def method_for(self, samples: TrainingSamples, batch_size: int, partial: bool = False) -> tuple[Any, str]:
         """Return the descent method for these samples, and why "auto" chose it.
 
         `partial`: they are not all there is, as in `partial_fit`, so that whole passes are impossible.
@@ -126,5 +124,3 @@ def settings_from(parameters: dict[str, Any]) -> TrainingSettings:
     """Return the settings among the parameters of an estimator."""
     names = {each.name for each in fields(TrainingSettings)}
     return TrainingSettings(**{name: value for name, value in parameters.items() if name in names})
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -137,9 +138,7 @@ class Trainer:
         """Place the data, choose method, epochs and penalty, and find where descent starts."""
         settings, engine = self.settings, self.engine
         if settings.patience is not None and data.validation is None:
-            raise InputError(
-                f"patience={settings.patience}: needs X_val and y_val, or a validation_fraction"
-            )
+            raise InputError(f"patience={settings.patience}: needs X_val and y_val, or a validation_fraction")
         rng = np.random.default_rng(settings.draw_seed())
         samples, validation = data.samples, data.validation
         if engine.distributed:
@@ -287,7 +286,7 @@ class Trainer:
     # --- what is known meanwhile ----------------------------------------------------------------------------
     @property
     def network(self) -> FittedNetwork:
-        """The network reached so far, for raw inputs; with early stopping the best one, when training is over.
+        """The network reached so far, for raw inputs; at the end, with early stopping, the best one.
 
         Raises
         ------
@@ -360,14 +359,17 @@ class Trainer:
         if settings.class_weight is not None:
             labels.check_class_weight(settings.class_weight)
             seen += labels.count_classes(targets, weight)
-            weight = labels.weigh(targets, weight, labels.class_factors(settings.class_weight, seen, partial=True))
+            factors = labels.class_factors(settings.class_weight, seen, partial=True)
+            weight = labels.weigh(targets, weight, factors)
         scaling = Scaling.of(X, settings.scaling, weight) if state is None else state.scaling
         rng = np.random.default_rng(settings.draw_seed()) if state is None else state.rng
         samples = self._incremental_samples(X, targets, labels, scaling, weight)
         batch_size = min(int(settings.batch_size), samples.M)
         # What "auto" chose for the first part goes on: another rule could not read its state.
         chosen = state is not None and settings.descent == "auto"
-        rule = state.rule if state is not None and chosen else settings.method_for(samples, batch_size, True)[0]
+        rule = (
+            state.rule if state is not None and chosen else settings.method_for(samples, batch_size, True)[0]
+        )
         if rule.whole_passes:
             raise InputError(
                 f"descent={settings.descent!r}: partial_fit needs a mini-batch rule, e.g. 'adam'"
@@ -420,9 +422,8 @@ class Trainer:
         samples = Samples(X, L, labels.D_O, scaling, weight)
         if settings.deform is None:
             return samples
-        return DeformedSamples(
-            samples, settings.deform, None if teacher is None else lambda X: teacher_targets(teacher, labels, X)
-        )
+        ask = None if teacher is None else partial(teacher_targets, teacher, labels)
+        return DeformedSamples(samples, settings.deform, ask)
 
 
 @dataclass(frozen=True)
