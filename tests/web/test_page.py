@@ -9,7 +9,7 @@ import pytest
 import thetanet
 from serving import ONE, SEVEN, ZERO, Visit, server
 from thetanet import Theta, error, error_and_gradient, forward, load_mnist
-from thetanet.images.picture import to_mnist_frame
+from thetanet.images.frame import to_mnist_frame
 from thetanet.models.pretrained import model_in_package
 
 VIEWS = ["forward", "backward", "train", "mistakes", "blind-spots", "read-a-picture"]

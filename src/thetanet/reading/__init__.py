@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from thetanet.data.formats.picture import Grey
 from thetanet.errors import InputError
-from thetanet.images.picture import Grey, unit_range
+from thetanet.images.frame import scale_to_unit_range
 from thetanet.reading.lines import lines_of, skew_of, turned, turned_back, turned_shape, without_rules
 from thetanet.reading.paper import Page, page_of, reduced, strokes
 from thetanet.reading.pieces import Mark, marks_of, usual_height, without_faint
@@ -89,8 +90,8 @@ def read_numbers(grey: npt.ArrayLike, net: Any = None, *, reject_below: float = 
     Parameters
     ----------
     grey : array of shape (H, W)
-        Grey levels as `thetanet.images.picture.read_picture` returns them; also floats within 0 to 1, and
-        booleans.
+        Grey levels as `thetanet.data.formats.picture.read_picture` returns them; also floats
+        within 0 to 1, and booleans.
     net : fitted network of 784 inputs, optional
         The model in the package if None.
     reject_below : float
@@ -108,7 +109,7 @@ def read_numbers(grey: npt.ArrayLike, net: Any = None, *, reject_below: float = 
     """
     if not 0 <= reject_below <= 1:
         raise InputError(f"reject_below={reject_below!r}: is a confidence, between 0 and 1")
-    levels = _at_least(8, unit_range(_at_least(2, np.asarray(grey))).astype(np.float32))
+    levels = _at_least(8, scale_to_unit_range(_at_least(2, np.asarray(grey))).astype(np.float32))
     net = _network(net)
     page, degrees, factor = level_page(levels)
     lines: list[str] = []

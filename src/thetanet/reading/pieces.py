@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thetanet.images.picture import Grey, frame_of_strokes
+from thetanet.data.formats.picture import Grey
+from thetanet.images.frame import frame_strokes
 from thetanet.reading.lines import Box
 from thetanet.reading.paper import Ink, Mask, Page
 
@@ -89,6 +90,6 @@ def frame_of(page: Page, box: Box, mask: Mask) -> Grey:
     near = ndimage.maximum_filter(mask, 2 * fringe + 1)
     seen = np.where(near, ink, 0.0)
     if page.stroke * 20 > 1.5 * max(mask.shape):  # too wide to vanish in the frame
-        return frame_of_strokes(seen, mask, None)
+        return frame_strokes(seen, mask, None)
     strength = float(np.percentile(ink[mask], 90))
-    return frame_of_strokes(seen, mask, mask & (ink > strength / 2))
+    return frame_strokes(seen, mask, mask & (ink > strength / 2))

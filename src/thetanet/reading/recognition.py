@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from thetanet.data.formats.picture import Grey
 from thetanet.errors import ModelFileError
-from thetanet.images.picture import Grey
 from thetanet.reading.choice import Candidate, borders_of, candidates_of, divided
 from thetanet.reading.cuts import Cut, cuts_of
 from thetanet.reading.lines import Box
