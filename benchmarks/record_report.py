@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from thetanet import ThetaNetClassifier, image_views, load_pretrained
+from thetanet import ThetaNetClassifier, load_pretrained, normalise_images
 from thetanet.data.mnist import load_mnist_test, load_mnist_training
 from thetanet.evaluation.figures import calibration_error
 from thetanet.evaluation.robustness import robustness
@@ -39,7 +39,7 @@ class Viewed:
 
     def __getattr__(self, name):
         method = getattr(self.net, name)
-        return method if name == "theta_" else lambda X, *more: method(image_views(X, self.views), *more)
+        return method if name == "theta_" else lambda X, *more: method(normalise_images(X, self.views), *more)
 
 
 def load(path):
