@@ -13,7 +13,7 @@ from thetanet.errors import InputError
 from thetanet.evaluation.robustness import affine
 from thetanet.models.committee import compose_with, merge_models
 from thetanet.models.model_file import Model, load_model, save_model
-from thetanet.models.pretrained import model_in_package
+from thetanet.models.pretrained import load_pretrained_model
 
 
 @settings(deadline=None, max_examples=60)
@@ -111,7 +111,7 @@ def shipped():
 
 
 def test_the_model_in_the_package_is_small_and_good(shipped, tmp_path):
-    save_model(tmp_path / "again", model_in_package(), "float16")
+    save_model(tmp_path / "again", load_pretrained_model(), "float16")
     assert (tmp_path / "again").stat().st_size < 3_000_000
     _, _, X, y = load_mnist()
     assert shipped.theta_.dtype == np.float32
@@ -137,4 +137,4 @@ def test_the_shipped_file_is_read_like_any_other(tmp_path):
     from importlib import resources
 
     with resources.as_file(resources.files("thetanet.models.pretrained") / "mnist.safetensors") as path:
-        assert load_model(path).theta == model_in_package().theta
+        assert load_model(path).theta == load_pretrained_model().theta

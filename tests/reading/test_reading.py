@@ -16,7 +16,7 @@ from thetanet import load_mnist
 from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.cli import main
 from thetanet.errors import InputError, MissingExtraError
-from thetanet.models.pretrained import model_in_package
+from thetanet.models.pretrained import load_pretrained_model
 from thetanet.reading import read_numbers
 
 Image = pytest.importorskip("PIL.Image")
@@ -31,7 +31,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def net():
-    return TrainableNetwork.from_model(model_in_package())
+    return TrainableNetwork.from_model(load_pretrained_model())
 
 
 @pytest.fixture(scope="module")

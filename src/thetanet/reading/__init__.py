@@ -142,9 +142,9 @@ def _at_least(side: int, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _network(net: Any) -> Any:
     if net is None:
         from thetanet.classifier.trainable import TrainableNetwork
-        from thetanet.models.pretrained import model_in_package
+        from thetanet.models.pretrained import load_pretrained_model
 
-        net = TrainableNetwork.from_model(model_in_package())
+        net = TrainableNetwork.from_model(load_pretrained_model())
     net._must_be_fitted()
     if net.theta_.D_I != 784:
         raise InputError(f"net takes {net.theta_.D_I} inputs; pictures need a network for 28x28 images")

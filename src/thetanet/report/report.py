@@ -16,7 +16,7 @@ from thetanet.errors import InputError
 from thetanet.evaluation.figures import Answers, Evaluation, evaluation
 from thetanet.evaluation.inspection import inspect
 from thetanet.evaluation.robustness import robustness
-from thetanet.models.atomic import write_whole
+from thetanet.models.atomic import write_atomically
 from thetanet.models.model_file import Model
 from thetanet.report.inputs import dense, lists_of, samples_of
 from thetanet.report.page import Html, drawing, element, facts, page, section
@@ -93,7 +93,7 @@ class Report:
         """
         page = self.html.encode("utf-8", "replace")  # half a pair of surrogates is no text
         try:
-            write_whole(os.path.realpath(path), [page])
+            write_atomically(os.path.realpath(path), [page])
         except (OSError, ValueError) as error:
             raise InputError(f"{os.fspath(path)}: the report cannot be written there: {error}") from error
         return len(page)
