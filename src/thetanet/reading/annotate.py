@@ -1,4 +1,4 @@
-"""A picture with what was read on it."""
+"""Annotation of a picture with the digits that were read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def annotate(picture: npt.ArrayLike, reading: Any, path: str | os.PathLike[str])
     picture : array of shape (H, W)
         The picture that was read.
     reading : Reading
-        What `read_numbers` returned for it.
+        The result of `read_numbers` for it.
     path : path of the file to write
 
     Raises
