@@ -27,7 +27,7 @@ from thetanet.models.model_file import load_model, save_model
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "build" / "record"
 RESULTS = Path(__file__).parent / "results" / "record.json"
-PACKAGE = ROOT / "src" / "thetanet" / "pretrained" / "mnist.safetensors"
+PACKAGE = ROOT / "src" / "thetanet" / "models" / "pretrained" / "mnist.safetensors"
 SEEDS = (0, 1, 2)
 
 SINGLE = recipe("record") | {"hidden": 800, "descent": Adam(learning_rate=0.004)}
