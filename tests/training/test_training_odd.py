@@ -14,7 +14,7 @@ from thetanet import (
     DivergedError,
     Theta,
     ThetaNetClassifier,
-    image_views,
+    normalise_images,
 )  # fmt: skip
 from thetanet.errors import CheckpointError, InputError
 from thetanet.evaluation.figures import evaluation
@@ -102,7 +102,7 @@ def test_views_refuse_ink_without_a_centre(value, view):
     X = np.random.default_rng(0).random((3, 49))
     X[1, 3] = value
     with pytest.raises(InputError, match="X holds NaN"):
-        image_views(X, [view])
+        normalise_images(X, [view])
 
 
 def test_deformations_have_a_limit():

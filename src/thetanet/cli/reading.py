@@ -30,7 +30,7 @@ def read(
     as_json: JsonOption = False,
 ) -> None:
     """Read the numbers in pictures: strings of handwritten digits, in one or several lines."""
-    from thetanet.images.picture import read_picture
+    from thetanet.data.formats.picture import read_picture
     from thetanet.models.model_file import is_model
     from thetanet.reading import read_numbers
     from thetanet.reading.annotate import annotate

@@ -41,7 +41,7 @@ def report(
     from thetanet.classifier.trainable import TrainableNetwork
     from thetanet.data.dataset import load_data
     from thetanet.models.model_file import load_model
-    from thetanet.models.pretrained import model_in_package
+    from thetanet.models.pretrained import load_pretrained_model
     from thetanet.report.report import About, html_report
 
     if not to.absolute().parent.is_dir():
@@ -49,7 +49,7 @@ def report(
     if to.is_dir():
         raise InputError(f"--out {to}: is a folder; name the file to write")
     learnt = None if history is None else _history(history)
-    known = model_in_package() if model is None else load_model(model)
+    known = load_pretrained_model() if model is None else load_model(model)
     net = TrainableNetwork.from_model(known)
     dataset = load_data(data)
     tested = dataset.X_test is not None

@@ -89,9 +89,13 @@ def load_network(model: Path | None) -> TrainableNetwork:
     """Load a model file, or the model in the package."""
     # The command line does without scikit-learn, whose import takes a second.
     from thetanet.classifier.trainable import TrainableNetwork
-    from thetanet.models.pretrained import model_in_package
+    from thetanet.models.pretrained import load_pretrained_model
 
-    return TrainableNetwork.from_model(model_in_package()) if model is None else TrainableNetwork.load(model)
+    return (
+        TrainableNetwork.from_model(load_pretrained_model())
+        if model is None
+        else TrainableNetwork.load(model)
+    )
 
 
 def run() -> None:

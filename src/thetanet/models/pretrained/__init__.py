@@ -1,4 +1,4 @@
-"""The models that come with the package; beside each lies its model card, an .md file of the same name."""
+"""The trained models in the package, each with its model card, an .md file of the same name."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def load_pretrained(name: str = "mnist") -> ThetaNetClassifier:
     ------
     InputError
         If there is no model of that name.
+    ModelFileError
+        If its file is missing or damaged.
 
     Examples
     --------
@@ -36,11 +38,24 @@ def load_pretrained(name: str = "mnist") -> ThetaNetClassifier:
     """
     from thetanet.classifier.estimator import ThetaNetClassifier
 
-    return ThetaNetClassifier.from_model(model_in_package(name))
+    return ThetaNetClassifier.from_model(load_pretrained_model(name))
 
 
-def model_in_package(name: str = "mnist") -> Model:
-    """Return a model of the package, as `load_model` does."""
+def load_pretrained_model(name: str = "mnist") -> Model:
+    """Return a trained model from the package, as `load_model` returns that of a file.
+
+    Parameters
+    ----------
+    name : "mnist"
+        As for `load_pretrained`.
+
+    Raises
+    ------
+    InputError
+        If there is no model of that name.
+    ModelFileError
+        If its file is missing or damaged.
+    """
     if name not in NAMES:
         raise InputError(f"name={name!r}: there is {', '.join(NAMES)}")
     file = resources.files("thetanet.models.pretrained") / f"{name}.safetensors"
