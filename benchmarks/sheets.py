@@ -14,9 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from thetanet.classifier.trainable import TrainableNetwork
 
 from thetanet import load_mnist
-from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.models.pretrained import load_pretrained_model
 from thetanet.reading import read_numbers
 

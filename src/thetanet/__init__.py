@@ -11,6 +11,7 @@ from thetanet.theta import Theta
 
 if TYPE_CHECKING:
     from thetanet.classifier.estimator import ThetaNetClassifier
+    from thetanet.classifier.pretrained import load_pretrained
     from thetanet.data.formats.arrays import array_source
     from thetanet.data.formats.batches import batches_source
     from thetanet.data.mnist import load_mnist
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from thetanet.images.deform import Deform
     from thetanet.images.normalise import normalise_images
     from thetanet.models.predictor import Predictor
-    from thetanet.models.pretrained import load_pretrained
     from thetanet.training.checkpoints import Checkpoints
     from thetanet.training.recipes import recipe
 
@@ -108,7 +108,7 @@ _LAZY = {
     "connect": "thetanet.engine.dask",
     "hessian_product": "thetanet.hessian",
     "load_mnist": "thetanet.data.mnist",
-    "load_pretrained": "thetanet.models.pretrained",
+    "load_pretrained": "thetanet.classifier.pretrained",
     "normalise_images": "thetanet.images.normalise",
     "open_source": "thetanet.data.open",
     "recipe": "thetanet.training.recipes",

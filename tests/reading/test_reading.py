@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from thetanet.classifier.trainable import TrainableNetwork
 
 from thetanet import load_mnist
-from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.cli import main
 from thetanet.errors import InputError, MissingExtraError
 from thetanet.models.pretrained import load_pretrained_model

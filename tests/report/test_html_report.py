@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 from sklearn.datasets import load_digits, load_iris, make_multilabel_classification
 from sklearn.metrics import precision_recall_fscore_support
+from thetanet.classifier.trainable import TrainableNetwork
 
 import thetanet.report.report
 from serving import browser
 from thetanet import ThetaNetClassifier, cli
-from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.cli import reporting
 from thetanet.errors import InputError
 from thetanet.evaluation.figures import Answers, evaluation

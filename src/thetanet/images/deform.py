@@ -10,8 +10,7 @@ are 7 by 7 numbers instead of 784: drawing and smoothing cost next to nothing.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache

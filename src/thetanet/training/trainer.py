@@ -363,7 +363,8 @@ class Trainer:
         )
         return IncrementalState(
             reached, rule, stepper.state(), step + steps, scaling, rng, seen, calls,
-            samples.M, measure.error / (measure.weight or 1.0), measure.correct / (measure.weight or 1.0), rate,
+            samples.M, measure.error / (measure.weight or 1.0), measure.correct / (measure.weight or 1.0),
+            rate,
         )  # fmt: skip
 
     def _incremental_samples(
