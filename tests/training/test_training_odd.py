@@ -17,7 +17,7 @@ from thetanet import (
     normalise_images,
 )  # fmt: skip
 from thetanet.errors import CheckpointError, InputError
-from thetanet.evaluation.figures import evaluation
+from thetanet.evaluation.figures import evaluate
 
 
 def net(**options):
@@ -60,7 +60,7 @@ def test_several_labels_are_zeros_and_ones(halves, values):
 def test_a_column_of_labels_is_measured_as_it_is_learnt(halves):
     X, y = halves
     network = net(epochs=40).fit(X, y)
-    flat, column = (evaluation(network, X, labels) for labels in (y, y[:, None]))
+    flat, column = (evaluate(network, X, labels) for labels in (y, y[:, None]))
     assert flat == column
     assert column.accuracy > 0.9
     assert column.confusion is not None
