@@ -11,6 +11,8 @@ import numpy.typing as npt
 from thetanet.data.formats.picture import Grey
 from thetanet.errors import InputError
 from thetanet.images.frame import scale_to_unit_range
+from thetanet.models.fitted import FittedNetwork, network_of
+from thetanet.models.pretrained import load_pretrained_model
 from thetanet.reading.binarisation import Page, binarise, downsample, estimate_ink
 from thetanet.reading.components import Component, estimate_height, find_components, remove_faint
 from thetanet.reading.lines import group_into_lines, remove_rules
@@ -140,17 +142,12 @@ def _pad_to(side: int, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.pad(picture, [(0, max(0, side - n)) for n in picture.shape], mode="edge")
 
 
-def _check_network(net: Any) -> Any:
+def _check_network(net: Any) -> FittedNetwork:
     """Return the network, that of the package if None, after a check of its inputs."""
-    if net is None:
-        from thetanet.classifier.trainable import TrainableNetwork
-        from thetanet.models.pretrained import load_pretrained_model
-
-        net = TrainableNetwork.from_model(load_pretrained_model())
-    net._must_be_fitted()
-    if net.theta_.D_I != 784:
-        raise InputError(f"net takes {net.theta_.D_I} inputs; pictures need a network for 28x28 images")
-    return net
+    network = FittedNetwork.from_model(load_pretrained_model()) if net is None else network_of(net)
+    if network.theta.D_I != 784:
+        raise InputError(f"net takes {network.theta.D_I} inputs; pictures need a network for 28x28 images")
+    return network
 
 
 def deskew_page(levels: npt.NDArray[np.float32]) -> tuple[Page, float, int]:

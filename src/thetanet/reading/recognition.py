@@ -19,6 +19,8 @@ import numpy.typing as npt
 
 from thetanet.data.formats.picture import Grey
 from thetanet.errors import ModelFileError
+from thetanet.models.fitted import FittedNetwork
+from thetanet.models.model_file import read_model
 from thetanet.reading.binarisation import Page
 from thetanet.reading.box import Box
 from thetanet.reading.components import Component, crop_ink, estimate_height, make_frame
@@ -52,13 +54,10 @@ def load_single_digit_network() -> Any:
     ModelFileError
         If its file in the package is missing or damaged.
     """
-    from thetanet.classifier.trainable import TrainableNetwork
-    from thetanet.models.model_file import read_model
-
     file = resources.files("thetanet.reading") / "single_digit.safetensors"
     try:
         with file.open("rb") as stream:
-            return TrainableNetwork.from_model(read_model(stream))  # type: ignore[arg-type]
+            return FittedNetwork.from_model(read_model(stream))  # type: ignore[arg-type]
     except OSError as problem:
         raise ModelFileError(f"{file}: cannot be read ({problem.strerror}); install thetanet again") from None
 
@@ -89,7 +88,7 @@ class _Scores:
 
 
 def read_lines(
-    page: Page, lines: Sequence[Sequence[Component]], net: Any, most: int
+    page: Page, lines: Sequence[Sequence[Component]], net: FittedNetwork, most: int
 ) -> list[list[RecognisedDigit]]:
     """Return the digits of each line from left to right.
 
@@ -155,7 +154,7 @@ def _decode_line(page: Page, row: _Line, scores: _Scores) -> list[RecognisedDigi
     return sorted(digits, key=lambda digit: digit.box.left + digit.box.right)
 
 
-def _score_candidates(page: Page, rows: Sequence[_Line], net: Any) -> _Scores:
+def _score_candidates(page: Page, rows: Sequence[_Line], net: FittedNetwork) -> _Scores:
     """Return the frames of all candidates and the scores of both networks."""
     candidates = [candidate for row in rows for candidate in row.candidates]
     n = len(candidates)
@@ -172,15 +171,15 @@ def _score_candidates(page: Page, rows: Sequence[_Line], net: Any) -> _Scores:
     return _Scores(frames, labels, confidence, probability)
 
 
-def _classify(net: Any, X: npt.NDArray[np.uint8]) -> tuple[Any, Any, Any]:
+def _classify(net: FittedNetwork, X: npt.NDArray[np.uint8]) -> tuple[Any, Any, Any]:
     """Return labels, their probabilities and `confidence(X)`, by one forward pass."""
-    if net.theta_.D_O == 1:  # two classes
+    if net.theta.D_O == 1:  # two classes
         return net.predict(X), net.predict_proba(X).max(axis=1), net.confidence(X)
     Y = np.clip(net.outputs(X).astype(np.float64), 1e-12, 1 - 1e-7)
     best = Y.argmax(axis=1)
     top = Y[np.arange(len(Y)), best]
     confidence = top * np.exp(np.log1p(-Y).sum(axis=1) - np.log1p(-top))
-    return net.classes_[best], top / Y.sum(axis=1), confidence
+    return net.classes[best], top / Y.sum(axis=1), confidence
 
 
 def may_be_touching(component: Component, height: float) -> bool:
