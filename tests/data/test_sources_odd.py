@@ -336,7 +336,7 @@ def test_texts_are_read_as_they_are_written(tmp_path, odd, plain):
     assert evaluate(net, further).samples == 4
 
 
-@pytest.mark.parametrize("missing", [None, np.nan, float("nan"), np.datetime64("NaT")])
+@pytest.mark.parametrize("missing", [None, np.nan, float("nan"), np.datetime64("NaT", "D")])
 def test_a_label_that_is_missing_is_told(missing):
     y = np.array(["a", "b", missing, "a"], dtype=object)
     says = "the label of row 3 is (None|nan|NaT); remove the row or label it"

@@ -46,7 +46,7 @@ class RecognisedDigit:
 
 
 @cache
-def load_single_digit_network() -> Any:
+def load_single_digit_network() -> FittedNetwork:
     """Return the network that tells frames of one complete digit, its second class, from all others.
 
     Raises
