@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from thetanet.errors import InputError
 from thetanet.images.picture import Grey, unit_range
+from thetanet.models.fitted import FittedNetwork, network_of
+from thetanet.models.pretrained import model_in_package
 from thetanet.reading.lines import lines_of, skew_of, turned, turned_back, turned_shape, without_rules
 from thetanet.reading.paper import Page, page_of, reduced, strokes
 from thetanet.reading.pieces import Mark, marks_of, usual_height, without_faint
@@ -138,16 +140,11 @@ def _at_least(side: int, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.pad(picture, [(0, max(0, side - n)) for n in picture.shape], mode="edge")
 
 
-def _network(net: Any) -> Any:
-    if net is None:
-        from thetanet.classifier.trainable import TrainableNetwork
-        from thetanet.models.pretrained import model_in_package
-
-        net = TrainableNetwork.from_model(model_in_package())
-    net._must_be_fitted()
-    if net.theta_.D_I != 784:
-        raise InputError(f"net takes {net.theta_.D_I} inputs; pictures need a network for 28x28 images")
-    return net
+def _network(net: Any) -> FittedNetwork:
+    network = FittedNetwork.from_model(model_in_package()) if net is None else network_of(net)
+    if network.theta.D_I != 784:
+        raise InputError(f"net takes {network.theta.D_I} inputs; pictures need a network for 28x28 images")
+    return network
 
 
 def level_page(levels: npt.NDArray[np.float32]) -> tuple[Page, float, int]:

@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from thetanet.errors import ModelFileError
 from thetanet.images.picture import Grey
+from thetanet.models.fitted import FittedNetwork
+from thetanet.models.model_file import read_model
 from thetanet.reading.choice import Candidate, borders_of, candidates_of, divided
 from thetanet.reading.cuts import Cut, cuts_of
 from thetanet.reading.lines import Box
@@ -43,15 +45,12 @@ class Found:
 
 
 @cache
-def whole_in_package() -> Any:
+def whole_in_package() -> FittedNetwork:
     """Return the network that says whether a frame shows one whole digit; its second class means yes."""
-    from thetanet.classifier.trainable import TrainableNetwork
-    from thetanet.models.model_file import read_model
-
     file = resources.files("thetanet.reading") / "whole.safetensors"
     try:
         with file.open("rb") as stream:
-            return TrainableNetwork.from_model(read_model(stream))  # type: ignore[arg-type]
+            return FittedNetwork.from_model(read_model(stream))  # type: ignore[arg-type]
     except OSError as problem:
         raise ModelFileError(f"{file}: cannot be read ({problem.strerror}); install thetanet again") from None
 
@@ -79,7 +78,9 @@ class _Answers:
     shares: npt.NDArray[np.float64]
 
 
-def read_lines(page: Page, lines: Sequence[Sequence[Mark]], net: Any, most: int) -> list[list[Found]]:
+def read_lines(
+    page: Page, lines: Sequence[Sequence[Mark]], net: FittedNetwork, most: int
+) -> list[list[Found]]:
     """Return the digits of each line from left to right.
 
     First every mark is taken as it is, alone and with its neighbours. Only marks that are no digit then are
@@ -136,7 +137,7 @@ def _found(page: Page, row: _Line, answers: _Answers) -> list[Found]:
     return sorted(found, key=lambda one: one.box.left + one.box.right)
 
 
-def _asked(page: Page, rows: Sequence[_Line], net: Any) -> _Answers:
+def _asked(page: Page, rows: Sequence[_Line], net: FittedNetwork) -> _Answers:
     """Return the frames of all candidates and what the networks say of them."""
     candidates = [candidate for row in rows for candidate in row.candidates]
     n = len(candidates)
@@ -153,15 +154,15 @@ def _asked(page: Page, rows: Sequence[_Line], net: Any) -> _Answers:
     return _Answers(frames, labels, sure, shares)
 
 
-def _said(net: Any, X: npt.NDArray[np.uint8]) -> tuple[Any, Any, Any]:
+def _said(net: FittedNetwork, X: npt.NDArray[np.uint8]) -> tuple[Any, Any, Any]:
     """Return labels, their shares and `confidence(X)` by one propagation."""
-    if net.theta_.D_O == 1:  # two classes
+    if net.theta.D_O == 1:  # two classes
         return net.predict(X), net.predict_proba(X).max(axis=1), net.confidence(X)
     Y = np.clip(net.outputs(X).astype(np.float64), 1e-12, 1 - 1e-7)
     best = Y.argmax(axis=1)
     top = Y[np.arange(len(Y)), best]
     confidence = top * np.exp(np.log1p(-Y).sum(axis=1) - np.log1p(-top))
-    return net.classes_[best], top / Y.sum(axis=1), confidence
+    return net.classes[best], top / Y.sum(axis=1), confidence
 
 
 def may_be_several(mark: Mark, height: float) -> bool:

@@ -59,7 +59,10 @@ def array_source(X: Any, y: Any, sample_weight: Any = None, *, rows: int | None 
         check_number("rows", rows, least=1, whole=True)
     names = [*getattr(X, "columns", [])]
     kind = type(X).__name__
-    X = X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
+    try:
+        X = X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
+    except ValueError as problem:
+        raise InputError(f"X: no array can be made of it ({problem}); give rows of equal length") from None
     if X.dtype == object:  # e.g. a frame of several types
         try:
             X = X.astype(np.float64)
