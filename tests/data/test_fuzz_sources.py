@@ -16,7 +16,7 @@ from thetanet import open_source
 from thetanet.data.formats.csv import csv_source
 from thetanet.data.formats.idx import parse_idx, write_idx
 from thetanet.data.formats.svmlight import svmlight_source
-from thetanet.data.source import SampleSchema, read_rows
+from thetanet.data.source import read_rows
 from thetanet.errors import DataFileError, InputError
 
 ROWS, D_I = 60, 6

@@ -11,19 +11,18 @@ from PIL import Image
 from scipy import sparse
 
 from thetanet import ThetaNetClassifier, array_source, batches_source, open_source
-from thetanet import ThetaNetClassifier
 from thetanet.data import survey_cache
+from thetanet.data.alignment import align_source
 from thetanet.data.convert import convert
-from thetanet.data.formats import npy
 from thetanet.data.feature_names import order_names
+from thetanet.data.formats import npy
 from thetanet.data.formats.columns import check_same_names, target_of
 from thetanet.data.formats.parquet import parquet_source
-from thetanet.data.alignment import align_source
 from thetanet.data.open import open_test_source
 from thetanet.data.scaling import Scaling
 from thetanet.data.survey import survey_source
-from thetanet.evaluation.figures import evaluate
 from thetanet.errors import DataFileError, InputError
+from thetanet.evaluation.figures import evaluate
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

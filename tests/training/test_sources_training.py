@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from thetanet import ThetaNetClassifier, array_source, open_source
-from thetanet import ThetaNetClassifier
 from thetanet.cli import main
-from thetanet.evaluation.figures import evaluate
 from thetanet.errors import DataFileError, InputError
+from thetanet.evaluation.figures import evaluate
 
 M, D_I = 240, 5
 rng = np.random.default_rng(5)

@@ -1,10 +1,11 @@
-"""A live line for training in a terminal."""
+"""Live lines in a terminal, for trainings and whatever else takes long."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Timer
 from typing import Any, Self
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from thetanet.training.record import Record
 
-_SOON = 2.0  # seconds; what is done by then needs no bar
+_SOON = 2.0  # seconds; what is done by then needs no live line
 
 
 def format_figures(record: Record) -> str:
@@ -87,3 +88,20 @@ def show_progress(title: str, unit: str) -> Iterator[Callable[[int, int], None]]
     finally:
         if bar.live.is_started:
             bar.stop()
+
+
+@contextmanager
+def show_status() -> Iterator[Callable[[str], None]]:
+    """Show what is being done in the terminal, if all takes over two seconds; yield who is told."""
+    console = Console(stderr=True)
+    status = console.status("")
+    timer = Timer(_SOON if console.is_terminal else 1e6, status.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield lambda step: status.update(f"{step} ...")
+    finally:
+        timer.cancel()
+        if console.is_terminal:
+            timer.join()
+            status.stop()
