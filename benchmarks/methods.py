@@ -14,11 +14,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
+from thetanet.data.arrays import Samples
 
 from thetanet import CPUEngine, Theta, error_and_gradient, forward, hessian_product, load_mnist
-from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
-from thetanet.descent import METHODS, is_whole_pass, resolve
+from thetanet.descent import METHODS, resolve
 from thetanet.training.loop import start, train
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -70,7 +70,7 @@ def theirs(samples, D_H, iterations, seed):
 def draw(curves, name):
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
     for method, values in curves.items():
-        style = "-" if is_whole_pass(resolve(method)) else "--"
+        style = "-" if resolve(method).whole_passes else "--"
         for ax, column in zip(axes, (0, 1), strict=True):
             ax.plot(values[:, column], values[:, 2], style, label=method)
     for ax, label in zip(axes, ("passes over the data", "seconds"), strict=True):
@@ -112,7 +112,7 @@ def solves(name, D_H, seed):
     theta = Theta.zeros(2, D_H, 1)
     theta.flat[...] = 2 * rng.standard_normal(theta.flat.size)
     method = resolve(name)
-    if is_whole_pass(method):
+    if method.whole_passes:
         for number, step in enumerate(method.descend(Objective(theta), theta.flat.copy())):
             theta.flat[...] = step.theta
             if step.error < 1e-3 or number == 500:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from thetanet import ThetaNetClassifier, image_views, load_pretrained
+from thetanet import ThetaNetClassifier, load_pretrained, normalise_images
 from thetanet.data.mnist import load_mnist_test, load_mnist_training
-from thetanet.evaluation.figures import calibration_error
-from thetanet.evaluation.robustness import robustness
+from thetanet.evaluation.figures import compute_calibration_error
+from thetanet.evaluation.robustness import list_changes
 from thetanet.plots import plot_images, plot_reliability, save_figure
-from thetanet.plots.axes import axes_of
+from thetanet.plots.axes import prepare_axes
 
 DOCS = Path(__file__).parents[1] / "docs"
 ROWS = {
@@ -39,7 +39,7 @@ class Viewed:
 
     def __getattr__(self, name):
         method = getattr(self.net, name)
-        return method if name == "theta_" else lambda X, *more: method(image_views(X, self.views), *more)
+        return method if name == "theta_" else lambda X, *more: method(normalise_images(X, self.views), *more)
 
 
 def load(path):
@@ -73,7 +73,7 @@ def write(models, results_file, package, machine):
     }
     # What was not trained here keeps its figures.
     for part, figures_of in (
-        ("robustness", lambda net: dict(robustness(net, X, y))),
+        ("robustness", lambda net: measure_robustness(net, X, y)),
         ("calibration", lambda net: answers(net, X, y)),
     ):
         known = results.get(part, {})
@@ -92,6 +92,17 @@ def write(models, results_file, package, machine):
     card.write_text(
         filled(card.read_text(), {"figures": figures(results, package), "robustness": robust(results)})
     )
+
+
+def measure_robustness(net, X, y):
+    """Return the share of errors for each change of the images, also for networks behind views of them."""
+    images = X.reshape(-1, 28, 28)
+    return {
+        name: float(
+            np.mean([np.mean(net.predict(change(images).reshape(len(X), -1)) != y) for change in ways])
+        )
+        for name, ways in list_changes(255).items()
+    }
 
 
 def as_lines(results):
@@ -177,7 +188,7 @@ def robust(results):
 def answers(net, X, y):
     """Calibration, and what is left when unsure answers are not given."""
     right, sure = net.predict(X) == y, net.confidence(X)
-    found = {"calibration error, %": 100 * calibration_error(net.predict_proba(X).max(axis=1), right)}
+    found = {"calibration error, %": 100 * compute_calibration_error(net.predict_proba(X).max(axis=1), right)}
     for below in (0.5, 0.9, 0.99):
         given = sure >= below
         found[f"answered with --reject-below {below}, %"] = 100 * given.mean()
@@ -240,7 +251,7 @@ def curves(results):
         for name, r in results.items()
         if name.startswith("choice: ") and max(r.get("epochs", [len(r["val_errors"])])) >= 80
     ]
-    ax = axes_of(None, (8.5, 4.8))
+    ax = prepare_axes(None, (8.5, 4.8))
     for k, (errors, epochs, name) in enumerate(sorted(tries, key=lambda one: one[0][-1])):
         label = name.removeprefix("choice: ")
         ax.semilogy(epochs, errors, linewidth=1, color=f"C{k % 10}", linestyle="-:"[k // 10 % 2], label=label)

@@ -2,11 +2,8 @@
 
 import doctest
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
-import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
@@ -36,7 +33,7 @@ def test_readme(tmp_path, monkeypatch, capsys):
 
 def test_a_method_of_ones_own():
     (block,) = python_blocks("CONTRIBUTING.md")
-    names = {"np": np, "dataclass": dataclass, "ClassVar": ClassVar}
+    names = {}
     exec(block, names)
     X, y = load_iris(return_X_y=True)
     net = ThetaNetClassifier(hidden=20, descent=names["Lion"](learning_rate=0.01), random_state=0).fit(X, y)

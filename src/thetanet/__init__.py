@@ -11,10 +11,11 @@ from thetanet.theta import Theta
 
 if TYPE_CHECKING:
     from thetanet.classifier.estimator import ThetaNetClassifier
+    from thetanet.classifier.pretrained import load_pretrained
+    from thetanet.data.formats.arrays import array_source
     from thetanet.data.formats.batches import batches_source
     from thetanet.data.mnist import load_mnist
     from thetanet.data.open import open_source
-    from thetanet.data.source import array_source
     from thetanet.descent import (
         LBFGS,
         SGD,
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
         ScaledConjugateGradients,
     )
     from thetanet.engine.cpu.engine import CPUEngine
+    from thetanet.engine.dask import DaskEngine, connect
     from thetanet.errors import DivergedError
     from thetanet.hessian import hessian_product
     from thetanet.images.deform import Deform
-    from thetanet.images.normalise import image_views
+    from thetanet.images.normalise import normalise_images
     from thetanet.models.predictor import Predictor
-    from thetanet.models.pretrained import load_pretrained
     from thetanet.training.checkpoints import Checkpoints
     from thetanet.training.recipes import recipe
 
@@ -54,6 +55,7 @@ __all__ = [
     "Checkpoints",
     "Clipped",
     "ConjugateGradients",
+    "DaskEngine",
     "Deform",
     "DivergedError",
     "GradientDescent",
@@ -66,14 +68,15 @@ __all__ = [
     "ThetaNetClassifier",
     "array_source",
     "batches_source",
+    "connect",
     "cross_entropy",
     "error",
     "error_and_gradient",
     "forward",
     "hessian_product",
-    "image_views",
     "load_mnist",
     "load_pretrained",
+    "normalise_images",
     "open_source",
     "recipe",
     "sigma",
@@ -88,6 +91,7 @@ _LAZY = {
     "Checkpoints": "thetanet.training.checkpoints",
     "Clipped": "thetanet.descent",
     "ConjugateGradients": "thetanet.descent",
+    "DaskEngine": "thetanet.engine.dask",
     "Deform": "thetanet.images.deform",
     "DivergedError": "thetanet.errors",
     "GradientDescent": "thetanet.descent",
@@ -99,12 +103,13 @@ _LAZY = {
     "SGD": "thetanet.descent",
     "ScaledConjugateGradients": "thetanet.descent",
     "ThetaNetClassifier": "thetanet.classifier.estimator",
-    "array_source": "thetanet.data.source",
+    "array_source": "thetanet.data.formats.arrays",
     "batches_source": "thetanet.data.formats.batches",
+    "connect": "thetanet.engine.dask",
     "hessian_product": "thetanet.hessian",
-    "image_views": "thetanet.images.normalise",
     "load_mnist": "thetanet.data.mnist",
-    "load_pretrained": "thetanet.models.pretrained",
+    "load_pretrained": "thetanet.classifier.pretrained",
+    "normalise_images": "thetanet.images.normalise",
     "open_source": "thetanet.data.open",
     "recipe": "thetanet.training.recipes",
 }

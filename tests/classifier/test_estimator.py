@@ -226,7 +226,7 @@ def test_history_and_validation(iris):
     assert frame.val_accuracy.iloc[-1] == pytest.approx(fitted.score(X[1::2], y[1::2]))
     measure = fitted.measure(X[1::2], y[1::2])
     assert frame.val_error.iloc[-1] == pytest.approx(measure.error / 75, rel=1e-4)
-    assert measure.right / measure.weight == pytest.approx(fitted.score(X[1::2], y[1::2]))
+    assert measure.correct / measure.weight == pytest.approx(fitted.score(X[1::2], y[1::2]))
 
 
 def test_training_as_a_generator(iris):
@@ -314,7 +314,7 @@ def with_entry(value):
         (with_entry(np.nan), Y, "Input X contains NaN"),
         (with_entry(np.inf), Y, "Input X contains infinity"),
         (X, np.where(Y, np.nan, 0.0), "Input y contains NaN"),
-        (X, Y * 0, r"y has only one class \(\[0\]\): a classifier needs samples of at least two"),
+        (X, Y * 0, r"y has only one class \(\[0\]\); a classifier needs samples of at least two"),
         (X[:0], Y[:0], r"0 sample\(s\).*X is empty: give at least one row"),
         (X[:, :0], Y, r"0 feature\(s\)"),
         (X.reshape(5, 2, 2), Y[:5], r"dim 3.*X\.reshape\(len\(X\), -1\)"),
@@ -341,7 +341,7 @@ def test_refuses_before_any_work(X, y, message):
         ({"hidden": True}, "hidden=True"),
         ({"epochs": 0}, "epochs=0"),
         ({"epochs": "many"}, "epochs='many'"),
-        ({"batch_size": -1}, "batch=-1"),
+        ({"batch_size": -1}, "batch_size=-1"),
         ({"alpha": -0.1}, "alpha=-0.1: must be a number at least 0"),
         ({"alpha": np.nan}, "alpha=nan"),
         ({"descent": "adamw2"}, "descent='adamw2': must be one of auto"),

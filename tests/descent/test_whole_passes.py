@@ -20,12 +20,12 @@ from thetanet import (
     error_and_gradient,
     hessian_product,
 )
-from thetanet.descent import METHODS, is_whole_pass
+from thetanet.descent import METHODS
 from thetanet.descent.lbfgs import _direction
 from thetanet.descent.line_search import strong_wolfe
 from thetanet.errors import InputError
 
-WHOLE = [name for name, method in METHODS.items() if is_whole_pass(method)]
+WHOLE = [name for name, method in METHODS.items() if method.whole_passes]
 FALLING = [name for name in WHOLE if name != "rprop"]
 QUICK = [name for name in WHOLE if name != "gd"]
 

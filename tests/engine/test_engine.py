@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from thetanet.data.arrays import Samples
 
 from thetanet import (
     SGD,
@@ -19,7 +20,6 @@ from thetanet import (
     error_and_gradient,
     forward,
 )
-from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.engine import Measure
 from thetanet.errors import InputError
@@ -71,7 +71,7 @@ def test_whole_pass_equals_the_oracle(dtype, problem, tile):
     assert measure.weight == pytest.approx(samples.total_weight)
     again = engine.measure(theta.astype(dtype), samples)
     assert again.error == pytest.approx(measure.error, rel=1e-6)
-    assert again.right == pytest.approx(measure.right)
+    assert again.correct == pytest.approx(measure.correct)
 
 
 @given(problem=problems(), tile=st.integers(1, 50))
@@ -163,9 +163,9 @@ def test_right_answers_are_counted_as_a_person_would():
     theta = Theta(np.zeros((2, 1)), np.array([[1.0, 2.0, 0.5], [0, 0, 0]]))  # always says class 1
     X = np.zeros((4, 1))
     classes = Samples(X, np.array([1, 1, 0, 2]), 3, Scaling.identity(1))
-    assert CPUEngine().measure(theta, classes).right == 2
+    assert CPUEngine().measure(theta, classes).correct == 2
     labels = np.array([[1, 1, 1], [1, 1, 0], [0, 1, 0], [1, 1, 1]])
-    assert CPUEngine().measure(theta, Samples(X, labels, 3, Scaling.identity(1))).right == 2
+    assert CPUEngine().measure(theta, Samples(X, labels, 3, Scaling.identity(1))).correct == 2
 
 
 @pytest.mark.parametrize(("share", "bytes_a_sample"), [(1.0, 40), (0.1, 120)])
@@ -229,11 +229,10 @@ def test_wrapped_rules_step_like_the_oracle(rule, sparse):
         if isinstance(rule, Clipped):
             assert norm > 0.01
             flat_gradient = flat_gradient * (0.01 / norm)
-        share = getattr(rule, "decoupled", None)
-        if share is not None:
+        if rule.decay_index is not None:
             at = theta.like(flat.copy())
             for W in (at.W1, at.W2):
-                W *= 1 - c[t][share]
+                W *= 1 - c[t][rule.decay_index]
             flat = at.flat
         flat, state = rule.update(flat, flat_gradient, state, c[t])
     np.testing.assert_allclose(stepper.theta().flat, flat, rtol=1e-10, atol=1e-12)

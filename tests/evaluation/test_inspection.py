@@ -1,14 +1,16 @@
-"""`inspect` finds what was put there: stuck and still units, dead inputs, unheard units, large weights."""
+"""`inspect_network` finds stuck and still units, dead inputs, unheard units, large weights."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
-from thetanet import Theta, ThetaNetClassifier, cli
-from thetanet.evaluation.inspection import inspect
+from thetanet import Theta, ThetaNetClassifier, array_source, cli
+from thetanet.errors import InputError
+from thetanet.evaluation.inspection import inspect_network
 
 
 @pytest.fixture
@@ -26,13 +28,13 @@ def sick():
     theta.W1[0, 5] = 900  # saturated on either side
     theta.W2[1] = 0  # nobody hears unit 1
     theta.W2[3, 2] = -40
-    net.theta_ = theta
+    net.network_ = replace(net.network_, theta=theta)
     return net, X
 
 
 def test_every_fault_is_found(sick):
     net, X = sick
-    found = inspect(net, X)
+    found = inspect_network(net, X)
     assert (found.D_I, found.D_H, found.D_O, found.samples) == (5, 6, 3, 200)
     assert found.dead_inputs == [1, 3]
     assert found.stuck_units == [2, 5]
@@ -48,7 +50,7 @@ def test_every_fault_is_found(sick):
 
 def test_without_data_only_theta_is_looked_at(sick):
     net, _ = sick
-    found = inspect(net, largest=2)
+    found = inspect_network(net, largest=2)
     assert found.dead_inputs == [1]
     assert (found.samples, found.saturation, found.stuck_units, found.still_units) == (None,) * 4
     assert len(found.largest) == 2
@@ -58,7 +60,17 @@ def test_without_data_only_theta_is_looked_at(sick):
 @pytest.mark.parametrize("kind", [pd.DataFrame, sparse.csr_array, np.ndarray.tolist])
 def test_any_kind_of_inputs_tells_the_same(sick, kind):
     net, X = sick
-    assert inspect(net, kind(X)) == inspect(net, X)
+    assert inspect_network(net, kind(X)) == inspect_network(net, X)
+
+
+def test_samples_in_parts_give_the_same_inspection(sick):
+    net, X = sick
+    source = array_source(X, np.zeros(len(X), int), rows=33)
+    assert len(source.parts) == 7
+    assert inspect_network(net.network_, source) == inspect_network(net, X)
+    wide = array_source(np.ones((3, 6)), np.zeros(3, int))
+    with pytest.raises(InputError, match="has 6 inputs"):
+        inspect_network(net, wide)
 
 
 def test_the_command_shows_it_as_a_table_and_as_json(sick, tmp_path, capsys):

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from thetanet import Theta, ThetaNetClassifier
+from thetanet import Theta, array_source
 from thetanet.data.labels import Labels
 from thetanet.errors import InputError
-from thetanet.evaluation.figures import calibration_error, evaluation
-from thetanet.evaluation.robustness import affine, changes, robustness
+from thetanet.evaluation.figures import compute_calibration_error, evaluate
+from thetanet.evaluation.robustness import affine, list_changes, robustness
+from thetanet.models.fitted import FittedNetwork
 
 IMAGES = np.random.default_rng(0).integers(256, size=(20, 12, 12)).astype(np.uint8)
 
@@ -39,41 +40,64 @@ def test_scaling_makes_the_ink_wider_or_narrower():
 
 def test_every_change_keeps_type_and_shape_and_changes_something():
     for images in (IMAGES, (IMAGES / 255).astype(np.float32)):
-        for name, ways in changes(images).items():
+        for name, ways in list_changes(images.max()).items():
             for change in ways:
                 new = change(images)
                 assert (new.dtype, new.shape) == (images.dtype, images.shape), name
                 assert (new != images).any() == (name != "as they are"), name
                 assert new.min() >= 0
                 assert new.max() <= images.max()
-    ink = {name: ways[0](IMAGES).sum(dtype=float) for name, ways in changes(IMAGES).items()}
+    ink = {name: ways[0](IMAGES).sum(dtype=float) for name, ways in list_changes(255).items()}
     assert ink["thinner by a pixel"] < ink["as they are"] < ink["thicker by a pixel"]
     assert ink["inverted"] == pytest.approx(IMAGES.size * 255 - ink["as they are"])
 
 
-class Brightest:
-    """Answers the quarter of the image that has the most ink."""
+def brightest_quarter():
+    """Return a network that answers the quarter of an image of 28 x 28 pixels with the most ink."""
+    theta = Theta.zeros(784, 4, 4)
+    quarter = np.kron([[0, 1], [2, 3]], np.ones((14, 14), int)).ravel()
+    theta.W1[...] = 2.0**-16 * (quarter[:, None] == np.arange(4))  # sums of pixels are exact
+    theta.W2[...] = np.eye(4)
+    return FittedNetwork(theta, Labels(np.arange(4)))
 
-    def predict(self, X):
-        images = X.reshape(-1, 28, 28).astype(float)
-        halves = images.reshape(-1, 2, 14, 2, 14).sum(axis=(2, 4)).reshape(-1, 4)
-        return halves.argmax(axis=1)
 
-
-def test_robustness_measures_the_share_of_errors():
+def four_quarters():
+    """Return four images, each with a square in the middle of another quarter."""
     X = np.zeros((4, 28, 28), np.uint8)
     for k, (y, x) in enumerate(itertools.product((0, 14), (0, 14))):
         X[k, y + 4 : y + 10, x + 4 : x + 10] = 200
-    found = dict(robustness(Brightest(), X.reshape(4, -1), np.arange(4)))
-    assert found["as they are"] == 0
-    assert found["shifted by 3 pixels"] == 0
-    assert found["inverted"] == 1
+    return X
+
+
+def test_robustness_measures_the_share_of_errors():
+    X, net = four_quarters(), brightest_quarter()
+    measured = robustness(net, X.reshape(4, -1), np.arange(4))
+    assert measured["as they are"] == 0
+    assert measured["shifted by 3 pixels"] == 0
+    assert measured["inverted"] == 1
     X[0, 4:10, 4:10] = 0
     X[0, 11:17, 4:10] = 200  # 3 of its 6 rows below the middle: a shift by one pixel down moves the most
-    found = dict(robustness(Brightest(), X.reshape(4, -1), np.arange(4)))
-    assert found["shifted by 1 pixel"] == 1 / 16  # one image of four, in one direction of four
-    with pytest.raises(InputError, match="each row must hold the h x w pixels"):
-        list(robustness(Brightest(), X.reshape(4, -1)[:, :-1], np.arange(4)))
+    measured = robustness(net, X.reshape(4, -1), np.arange(4))
+    assert measured["shifted by 1 pixel"] == 1 / 16  # one image of four, in one direction of four
+    assert measured["shifted by 3 pixels"] == 1 / 16
+    with pytest.raises(InputError, match=r"shape=\(4, 5\)"):
+        robustness(net, X.reshape(4, -1), np.arange(4), shape=(4, 5))
+    with pytest.raises(InputError, match="has 783 inputs, but the model takes 784"):
+        robustness(net, X.reshape(4, -1)[:, :-1], np.arange(4))
+    no_square = FittedNetwork(Theta.zeros(783, 4, 4), Labels(np.arange(4)))
+    with pytest.raises(InputError, match="are not the h x w pixels of an image; give shape"):
+        robustness(no_square, X.reshape(4, -1)[:, :-1], np.arange(4))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_robustness_of_images_in_parts_is_that_of_all_at_once(dtype):
+    rng = np.random.default_rng(4)
+    X, y = rng.integers(0, 256, (50, 784)).astype(dtype), rng.integers(0, 4, 50)
+    changes = []
+    in_parts = robustness(brightest_quarter(), array_source(X, y, rows=13), on_change=changes.append)
+    assert in_parts == robustness(brightest_quarter(), X, y)
+    assert changes == 4 * list(in_parts)
+    assert 0 < in_parts["noise of 30% of the ink"] < 1
 
 
 # --- confidence -------------------------------------------------------------------------------------------
@@ -104,16 +128,13 @@ def test_confidence_stays_a_probability(scale):
 
 
 def network(Y):
-    """A classifier with the outputs Y, whatever the input: a sample has its row of Y."""
+    """A network with the outputs Y, whatever the input: a sample has its row of Y."""
     M, D_O = Y.shape
     theta = Theta.zeros(M, M, D_O)
     theta.W1[...] = 40 * np.eye(M)
     theta.b1[...] = -20
     theta.W2[...] = logit(Y)
-    net = ThetaNetClassifier(hidden=M)
-    net._begin(Labels(np.arange(D_O)))
-    net.theta_, net.n_features_in_ = theta, M
-    return net, np.eye(M)
+    return FittedNetwork(theta, Labels(np.arange(D_O))), np.eye(M)
 
 
 def test_rejection_answers_what_is_sure():
@@ -122,20 +143,22 @@ def test_rejection_answers_what_is_sure():
     sure = [0.9 * 0.9 * 0.9, 0.9 * 0.2 * 0.9, 0.8 * 0.3 * 0.9, 0.9 * 0.9 * 0.99]
     assert net.confidence(X) == pytest.approx(sure, rel=1e-6)
     y = [0, 1, 1, 0]
-    found = evaluation(net, X, y, reject_below=0.5)
+    found = evaluate(net, X, y, reject_below=0.5)
     assert (found.mistakes, found.answered, found.accuracy_answered) == (2, 2, 0.5)
-    found = evaluation(net, X, y)
+    found = evaluate(net, X, y)
     assert (found.answered, found.accuracy_answered) == (4, 0.5)
-    assert evaluation(net, X, y, reject_below=1).accuracy_answered is None
+    assert evaluate(net, X, y, reject_below=1).accuracy_answered is None
 
 
 def test_calibration_error_by_hand_and_of_honest_answers():
     # bins of 1/15: two answers of 0.9 (one right), one of 0.5 (right)
-    assert calibration_error([0.9, 0.9, 0.5], [True, False, True]) == pytest.approx((abs(1.8 - 1) + 0.5) / 3)
+    assert compute_calibration_error([0.9, 0.9, 0.5], [True, False, True]) == pytest.approx(
+        (abs(1.8 - 1) + 0.5) / 3
+    )
     rng = np.random.default_rng(3)
     probability = rng.uniform(0.1, 1, 200_000)
-    assert calibration_error(probability, rng.uniform(size=200_000) < probability) < 0.01
-    assert calibration_error(probability, rng.uniform(size=200_000) < probability - 0.1) == pytest.approx(
-        0.1, abs=0.01
-    )
-    assert calibration_error([1.0], [True]) == 0
+    assert compute_calibration_error(probability, rng.uniform(size=200_000) < probability) < 0.01
+    assert compute_calibration_error(
+        probability, rng.uniform(size=200_000) < probability - 0.1
+    ) == pytest.approx(0.1, abs=0.01)
+    assert compute_calibration_error([1.0], [True]) == 0

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from thetanet.classifier.trainable import TrainableNetwork
 
 from thetanet import ThetaNetClassifier
-from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.errors import InputError
 from thetanet.report.report import html_report
 

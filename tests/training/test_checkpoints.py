@@ -14,7 +14,7 @@ import pytest
 from scipy import sparse
 
 from thetanet import Adam, Checkpoints, ThetaNetClassifier
-from thetanet.descent import METHODS, is_whole_pass, resolve
+from thetanet.descent import METHODS, resolve
 from thetanet.errors import CheckpointError, CheckpointWarning, InputError
 from thetanet.models.model_file import load_model
 from thetanet.training import checkpoints
@@ -42,7 +42,7 @@ def without_seconds(history):
 def test_going_on_from_any_checkpoint_gives_the_same_bits(tmp_path, descent, kind):
     X, y = problem(kind)
     whole = net(descent=descent, epochs=4).fit(X, y)
-    every = 1 if is_whole_pass(resolve(descent)) else 7  # of 10 steps an epoch: most lie within one
+    every = 1 if resolve(descent).whole_passes else 7  # of 10 steps an epoch: most lie within one
     net(descent=descent, epochs=4).fit(X, y, checkpoint=Checkpoints(tmp_path, every=every, keep=99))
     files = sorted(tmp_path.iterdir())
     assert len(files) >= 4
@@ -142,7 +142,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path):
 def test_a_full_disk_is_one_warning_and_the_last_checkpoint_stays(tmp_path, monkeypatch):
     X, y = problem()
     whole, written = net().fit(X, y), []
-    write = checkpoints.write_whole
+    write = checkpoints.write_atomically
 
     def filling(path, parts):
         if len(written) >= 3:
@@ -150,7 +150,7 @@ def test_a_full_disk_is_one_warning_and_the_last_checkpoint_stays(tmp_path, monk
         written.append(path)
         write(path, parts)
 
-    monkeypatch.setattr(checkpoints, "write_whole", filling)
+    monkeypatch.setattr(checkpoints, "write_atomically", filling)
     with pytest.warns(CheckpointWarning, match="No space left on device.*goes on") as caught:
         end = net().fit(X, y, checkpoint=Checkpoints(tmp_path, every=4))
     assert len(caught) == 1

@@ -14,10 +14,10 @@ from thetanet import (
     DivergedError,
     Theta,
     ThetaNetClassifier,
-    image_views,
+    normalise_images,
 )  # fmt: skip
 from thetanet.errors import CheckpointError, InputError
-from thetanet.evaluation.figures import evaluation
+from thetanet.evaluation.figures import evaluate
 
 
 def net(**options):
@@ -60,7 +60,7 @@ def test_several_labels_are_zeros_and_ones(halves, values):
 def test_a_column_of_labels_is_measured_as_it_is_learnt(halves):
     X, y = halves
     network = net(epochs=40).fit(X, y)
-    flat, column = (evaluation(network, X, labels) for labels in (y, y[:, None]))
+    flat, column = (evaluate(network, X, labels) for labels in (y, y[:, None]))
     assert flat == column
     assert column.accuracy > 0.9
     assert column.confusion is not None
@@ -72,7 +72,7 @@ def test_targets_may_name_their_classes_in_any_order(halves):
     index = y + (X[:, 1] > 0.5) * y
     network = net(epochs=60).fit_targets(X, np.eye(3)[index], classes=names)
     assert network.score(X, names[index]) > 0.9
-    assert network.measure(X, names[index]).right == round(400 * network.score(X, names[index]))
+    assert network.measure(X, names[index]).correct == round(400 * network.score(X, names[index]))
     with pytest.raises(InputError, match="classes has 'no' twice"):
         net().fit_targets(X, np.eye(3)[index], classes=["no", "yes", "no"])
 
@@ -102,7 +102,7 @@ def test_views_refuse_ink_without_a_centre(value, view):
     X = np.random.default_rng(0).random((3, 49))
     X[1, 3] = value
     with pytest.raises(InputError, match="X holds NaN"):
-        image_views(X, [view])
+        normalise_images(X, [view])
 
 
 def test_deformations_have_a_limit():

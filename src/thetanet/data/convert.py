@@ -10,13 +10,23 @@ from pathlib import Path
 
 import numpy as np
 
-from thetanet.data.label_types import labelled_like
-from thetanet.data.skipping import no_samples, skipped_by, warn_of
-from thetanet.data.source import Kind, Source, read_part
-from thetanet.data.spool import CSR, Spool, write_shape
+from thetanet.data.alignment import align_source
+from thetanet.data.skipping import warn_of_skipped
+from thetanet.data.source import Source
+from thetanet.data.spool import CSR, WEIGHT, Spool, write_shape
 from thetanet.errors import InputError
 
-_NAMES = ("X.npy", "y.npy", "X_train.npy", "y_train.npy", "X_test.npy", "y_test.npy", *CSR, "X_shape.npy")
+_NAMES = (
+    "X.npy",
+    "y.npy",
+    "X_train.npy",
+    "y_train.npy",
+    "X_test.npy",
+    "y_test.npy",
+    *CSR,
+    "X_shape.npy",
+    WEIGHT,
+)
 
 
 def convert(
@@ -61,7 +71,7 @@ def convert(
     passing.mkdir()
     total = len(source.parts) + (0 if test is None else len(test.parts))
     try:
-        spool = _written(source, passing, lambda n: progress and progress(n, total))
+        spool = _write_rows(source, passing, lambda n, _: progress and progress(n, total))
         if spool.sparse:
             if test is not None:
                 raise InputError("test: sparse test samples go into a folder of their own")
@@ -70,10 +80,12 @@ def convert(
             inner = passing / "test"
             inner.mkdir()
             before = len(source.parts)
-            test = labelled_like(test, np.load(passing / "y.npy", mmap_mode="r"))
-            held = _written(test, inner, lambda n: progress and progress(before + n, total))
-            if held.D_I != spool.D_I or held.sparse:
-                raise InputError(f"{test.name}: has {held.D_I} inputs, but the training samples {spool.D_I}")
+            test = align_source(test, source.feature_names, np.load(passing / "y.npy", mmap_mode="r"))
+            tested = _write_rows(test, inner, lambda n, _: progress and progress(before + n, total))
+            if tested.D_I != spool.D_I or tested.sparse:
+                raise InputError(
+                    f"{test.name}: has {tested.D_I} inputs, but the training samples {spool.D_I}"
+                )
             for name in ("X", "y"):
                 (inner / f"{name}.npy").rename(passing / f"{name}_test.npy")
             inner.rmdir()
@@ -84,16 +96,11 @@ def convert(
     return spool.M, spool.D_I
 
 
-def _written(source: Source, folder: Path, tell: Callable[[int], object]) -> Spool:
-    kind = None
+def _write_rows(source: Source, folder: Path, progress: Callable[[int, int], object]) -> Spool:
     with Spool(folder) as spool:
-        for n, part in enumerate(source.parts):
-            X, y = read_part(part, kind)
-            if len(y):
-                kind = Kind.of(X, y) if kind is None else kind
-                spool.append(X, y)
-            tell(n + 1)
-    warn_of(skipped_by(source))
+        for rows in source.iter_rows(progress):
+            spool.append(*rows)
+    warn_of_skipped(source.skipped_rows())
     if not spool.M:
-        raise no_samples(source)
+        raise source.empty_error()
     return spool

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thetanet.errors import InputError
-
-if TYPE_CHECKING:
-    from thetanet.data.source import Part, Source
 
 _TYPES: tuple[tuple[Any, type], ...] = (
     (str, str),
@@ -23,7 +18,7 @@ _TYPES: tuple[tuple[Any, type], ...] = (
 )
 
 
-def plain_labels(labels: Any, first: int = 0) -> NDArray[Any]:
+def as_plain_labels(labels: Any, first: int = 0) -> NDArray[Any]:
     """Return labels as an array of one of these types; Python objects become what they all are.
 
     There are `first` rows before them.
@@ -69,44 +64,7 @@ def _is_missing(value: Any) -> bool:
         return True
 
 
-@dataclass(frozen=True)
-class TextLabels:
-    """A part whose labels are written as texts."""
-
-    part: Part
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "part":  # asked for while this is unpickled
-            raise AttributeError(name)
-        return getattr(self.part, name)
-
-    def read(self) -> tuple[Any, NDArray[Any]]:
-        """Read them."""
-        return _texts(self.part.read())
-
-
-def _texts(samples: tuple[Any, NDArray[Any]]) -> tuple[Any, NDArray[Any]]:
-    X, y = samples
-    return X, y.astype(str)
-
-
-def labelled_like(source: Source, classes: NDArray[Any]) -> Source:
-    """Return further data with labels of the type that those of the training data have.
-
-    What a column or the names of folders hold is seen for each data set on its own: where training data has
-    the classes 0, 1 and other, which are texts, test data with 0 and 1 only seems to have whole numbers.
-    """
-    if classes.dtype.kind != "U":
-        return source
-    found = copy.copy(source)  # with the temporary folder that it may hold
-    object.__setattr__(found, "parts", [_as_texts(part) for part in source.parts])
-    return found
-
-
-def _as_texts(part: Any) -> Part:
-    texts: Part = TextLabels(part)
-    if hasattr(part, "then"):  # what a cluster computes is changed there
-        texts = part.then(_texts)
-    elif hasattr(part, "lines") and hasattr(part, "columns"):  # as written: 007 and true, not 7 and True
-        texts = replace(part, columns=replace(part.columns, label_type="text"))
+def as_texts(y: NDArray[Any]) -> NDArray[Any]:
+    """Return labels as texts."""
+    texts: NDArray[Any] = y.astype(str)
     return texts

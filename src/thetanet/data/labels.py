@@ -28,23 +28,34 @@ class Labels:
     multilabel: bool = False
 
     @classmethod
-    def of(cls, y: Any, classes: Any = None) -> Labels:
-        """Find the classes in y, or take those given.
+    def of(cls, y: Any, classes: Any = None, name: str = "") -> Labels:
+        """Return the labels whose classes are those in y, or those given; `name` of the data, for messages.
 
         Raises
         ------
         InputError
             If there are fewer than two classes.
         """
-        y = _as_labels(y)
+        y = check_labels(y)
         if y.ndim == 2:
             return cls(np.arange(y.shape[1]), multilabel=True)
-        found = np.unique(y if classes is None else np.asarray(classes))
-        if len(found) < 2:
+        return cls.of_classes(np.unique(y if classes is None else np.asarray(classes)), name)
+
+    @classmethod
+    def of_classes(cls, classes: NDArray[Any], name: str = "") -> Labels:
+        """Return the labels with these classes, sorted.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than two.
+        """
+        if len(classes) < 2:
             raise InputError(
-                f"y has only one class ({found.tolist()}): a classifier needs samples of at least two classes"
+                f"{name}{': ' * bool(name)}y has only one class ({classes.tolist()}); a classifier needs "
+                "samples of at least two classes"
             )
-        return cls(found)
+        return cls(classes)
 
     @classmethod
     def of_targets(cls, L: Any, classes: Any = None) -> tuple[Labels, NDArray[Any]]:
@@ -77,6 +88,17 @@ class Labels:
         labels = cls(names, multilabel=not exclusive)
         return labels, L[:, 1:] if labels.binary else L
 
+    def check_same(self, classes: Any) -> None:
+        """Check that these are the classes.
+
+        Raises
+        ------
+        InputError
+            If they are not.
+        """
+        if not np.array_equal(np.unique(classes), self.classes):
+            raise InputError(f"classes={classes!r} differ from those of the first call, {self.classes}")
+
     @property
     def D_O(self) -> int:
         """Number of outputs."""
@@ -95,7 +117,7 @@ class Labels:
         InputError
             If y holds a label that is not among the classes, or is of another kind than the classes.
         """
-        y = _as_labels(y)
+        y = check_labels(y)
         if self.multilabel or y.ndim == 2:
             if not self.multilabel or y.ndim != 2 or y.shape[1] != self.D_O:
                 kind = f"multi-label with {self.D_O} columns" if self.multilabel else "one label a sample"
@@ -118,57 +140,86 @@ class Labels:
         """Return the index of each sample's class, for one label a sample."""
         return targets[:, 0].astype(np.intp) if self.binary else targets
 
-    def class_weights(
-        self, class_weight: Any, targets: NDArray[Any], weight: Any, seen: NDArray[Any] | None = None
-    ) -> Any:
-        """Return sample weights times the weight of each sample's class; None if all are 1.
+    def count_classes(self, targets: NDArray[Any], weight: Any = None) -> NDArray[np.float64]:
+        """Return the sum of the weights of the samples of each class: shape (n_classes,)."""
+        n = len(self.classes)
+        return np.bincount(self.indices(targets), weights=weight, minlength=n).astype(np.float64)
+
+    def class_factors(
+        self, class_weight: Any, counts: NDArray[np.float64], partial: bool = False
+    ) -> NDArray[np.float64]:
+        """Return the weight of each class: shape (n_classes,).
 
         Parameters
         ----------
-        class_weight : None, "balanced" or dict
+        class_weight : "balanced" or dict
             "balanced": M / (number of classes * M of the class), so that all classes together weigh the same.
             A dict gives the weights of some classes, the others have weight 1.
-        targets : array
-            As returned by `targets`.
-        weight : array of shape (M,), optional
-            Sample weights; they count samples for "balanced".
-        seen : array of shape (n_classes,), optional
-            Sums of the weights of earlier samples, which "balanced" counts too; these are added to it.
+        counts : array of shape (n_classes,)
+            Sums of the weights of the samples of each class.
+        partial : bool
+            Whether more samples may come, so that these may be left without weight.
+
+        Raises
+        ------
+        InputError
+            If `class_weight` is something else, names what is no class, or leaves no sample any weight.
         """
-        if class_weight is None:
-            return weight
-        if self.multilabel:
-            raise InputError(
-                f"class_weight={class_weight!r}: is not defined for multi-label y; give sample_weight"
-            )
-        index, n = self.indices(targets), len(self.classes)
+        self.check_class_weight(class_weight)
+        factors = np.ones(len(self.classes))
         if isinstance(class_weight, str):
-            if class_weight != "balanced":
-                raise InputError(f"class_weight={class_weight!r}: must be None, 'balanced' or a dict")
-            counts = np.bincount(index, weights=weight, minlength=n).astype(np.float64)
-            if seen is not None:
-                seen += counts
-                counts = seen
             present = counts > 0
-            factors = np.ones(n)
             factors[present] = counts.sum() / (present.sum() * counts[present])
         else:
-            factors = np.ones(n)
-            for label, factor in dict(class_weight).items():
+            for label, factor in class_weight.items():
                 place = np.flatnonzero(self.classes == label)
-                check_number(f"class_weight[{label!r}]", factor, least=0)
                 if not len(place):
                     raise InputError(
                         f"class_weight has {label!r}, which is not among the classes {self.classes.tolist()}"
                     )
                 factors[place[0]] = factor
-        weights = factors[index] if weight is None else weight * factors[index]
-        if not factors.any() or (seen is None and not weights.any()):
+        if not factors.any() or not (partial or (factors * counts).any()):
             raise InputError(
                 f"class_weight={class_weight!r}: leaves no sample any weight; give a class that has samples "
                 "a weight above 0"
             )
-        return weights
+        return factors
+
+    def check_class_weight(self, class_weight: Any) -> None:
+        """Check that class weights are "balanced" or a dict of numbers, and make sense for these labels."""
+        if self.multilabel:
+            raise InputError(
+                f"class_weight={class_weight!r}: is not defined for multi-label y; give sample_weight"
+            )
+        if class_weight != "balanced" and not isinstance(class_weight, dict):
+            raise InputError(f"class_weight={class_weight!r}: must be None, 'balanced' or a dict")
+        if isinstance(class_weight, dict):
+            for label, factor in class_weight.items():
+                check_number(f"class_weight[{label!r}]", factor, least=0)
+
+    def class_weights(self, class_weight: Any, targets: NDArray[Any], weight: Any) -> Any:
+        """Return sample weights times the weight of each sample's class; None if all are 1.
+
+        Parameters
+        ----------
+        class_weight : None, "balanced" or dict
+            As for `class_factors`.
+        targets : array
+            As returned by `targets`.
+        weight : array of shape (M,), optional
+            Sample weights; they count samples for "balanced".
+        """
+        if class_weight is None:
+            return weight
+        self.check_class_weight(class_weight)
+        return self.weigh(
+            targets, weight, self.class_factors(class_weight, self.count_classes(targets, weight))
+        )
+
+    def weigh(self, targets: NDArray[Any], weight: Any, factors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the weights of samples times the factors of their classes."""
+        by_class: NDArray[np.float64] = factors[self.indices(targets)]
+        return by_class if weight is None else weight * by_class
 
     def probabilities(self, A2: NDArray[Any]) -> NDArray[Any]:
         """Return Y / sum(Y) for classes, (1 - Y, Y) for two of them, and Y for multi-label.
@@ -200,7 +251,7 @@ class Labels:
         return np.asarray(self.classes[A2.argmax(axis=1)])
 
 
-def _as_labels(y: Any) -> NDArray[Any]:
+def check_labels(y: Any) -> NDArray[Any]:
     """Return y as a vector of labels, or as an indicator matrix (M, D_O) for multi-label."""
     if y is None:
         raise InputError("requires y to be passed, but the target y is None: give one label a sample")

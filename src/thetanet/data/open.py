@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,9 @@ from thetanet.checks import check_number
 from thetanet.data.formats.idx import find_idx
 from thetanet.data.formats.npy import npy_source, npz_source
 from thetanet.data.source import Source
-from thetanet.data.spool import CSR, csr_source, held, origin_of
+from thetanet.data.spool import CSR, WEIGHT, csr_source, origin_of, unpacked_source
 from thetanet.data.temporary import TemporaryFolder, room_for
 from thetanet.errors import DataFileError, InputError
-
-BIG = 1 << 30  # bytes of X.npy that are not read into memory at once
-_KINDS = {
-    ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv",
-    ".svm": "svmlight", ".libsvm": "svmlight", ".svmlight": "svmlight",
-}  # fmt: skip
-TAKES = {
-    "parquet": ("target", "dtype", "inputs", "skip_bad"), "csv": ("target", "dtype", "inputs", "skip_bad"),
-    "svmlight": ("dtype", "skip_bad", "n_features", "zero_based"), "images": ("size", "skip_bad"),
-}  # fmt: skip
 
 Path_ = str | os.PathLike[str]
 
@@ -38,6 +29,7 @@ def open_source(
     size: tuple[int, int] | None = None,
     dtype: str | None = None,
     inputs: Sequence[str] | None = None,
+    weight: str | None = None,
     n_features: int | None = None,
     zero_based: bool | None = None,
 ) -> Source:
@@ -48,8 +40,8 @@ def open_source(
     path : path or list of paths
         One of: a Parquet (.parquet, .pq), CSV (.csv, .tsv) or svmlight file (.svm, .libsvm, .svmlight),
         several of one kind, or a folder of them; an .npz file, or a folder of .npy files, with X and y (or
-        X_train and y_train); a folder of IDX files named as MNIST's; a folder of images with one subfolder a
-        class.
+        X_train and y_train) and perhaps sample_weight; a folder of IDX files named as MNIST's; a folder of
+        images with one subfolder a class.
     target : str, optional
         For tables: the column of labels. The one called label, target, class or y if left out. All other
         columns are inputs.
@@ -66,6 +58,8 @@ def open_source(
         For tables: the columns of inputs, in the order in which they are wanted, e.g. the `feature_names` of
         the source that a network was trained on. A table must have these, in any order, and no others beside
         the target. One column that holds all inputs has no names, and is not compared.
+    weight : str, optional
+        For tables: the column of sample weights, which is no input.
     n_features : int, optional
         For svmlight: D_I. The largest index that occurs if left out.
     zero_based : bool, optional
@@ -86,25 +80,60 @@ def open_source(
     >>> source = open_source("clicks/", target="clicked")  # doctest: +SKIP
     >>> net = ThetaNetClassifier().fit(source)  # doctest: +SKIP
     """
-    paths = _paths(path)
-    for each in paths:
-        if not each.exists():
-            raise DataFileError(f"{each}: there is no such file or folder")
+    paths = check_paths(path)
     if target is not None and not isinstance(target, str):
         raise InputError(f"target={target!r}: must be the name of a column")
     if n_features is not None:
         check_number("n_features", n_features, least=1, whole=True)
-    kind, files = kind_of(paths)
-    given: dict[str, Any] = {"target": target, "skip_bad": skip_bad, "size": size, "dtype": dtype}
-    given |= {"inputs": inputs, "n_features": n_features, "zero_based": zero_based}
-    for name, value in given.items():
-        told = value if name == "skip_bad" else value is not None
-        if told and name not in TAKES.get(kind, ()):
-            raise InputError(f"{name}={value!r}: has no meaning for {paths[0]} ({kind}); leave it out")
-    return _opened(kind, files, {name: given[name] for name in TAKES.get(kind, ())})
+    options = {
+        "target": target, "skip_bad": skip_bad, "size": size, "dtype": dtype, "inputs": inputs,
+        "weight": weight, "n_features": n_features, "zero_based": zero_based,
+    }  # fmt: skip
+    name, files = detect_format(paths)
+    row = FORMATS[name]
+    for option, value in options.items():
+        is_set = value if option == "skip_bad" else value is not None
+        if is_set and option not in row.options:
+            raise InputError(f"{option}={value!r}: has no meaning for {paths[0]} ({name}); leave it out")
+    return row.open(files, **{option: options[option] for option in row.options})
 
 
-def _paths(path: Any) -> list[Path]:
+def open_further_source(
+    path: Path_ | Sequence[Path_], options: Mapping[str, Any], D_I: int, zero_based: bool | None = None
+) -> Source:
+    """Open further data for a network with D_I inputs: options that have no meaning for it are left out.
+
+    The network needs no column of weights, and a few samples of svmlight need not show the last input, nor
+    where indices begin: both are as in the training data.
+    """
+    paths = check_paths(path)
+    row = FORMATS[detect_format(paths)[0]]
+    used = {name: value for name, value in options.items() if name in row.options}
+    if "n_features" in row.options:
+        used["n_features"] = D_I
+        if used.get("zero_based") is None:
+            used["zero_based"] = zero_based
+    return open_source(paths, **used)
+
+
+def open_test_source(path: Path_, options: Mapping[str, Any] | None = None) -> Source | None:
+    """Return the test samples that lie beside the training samples; None if there are none."""
+    name, files = detect_format(check_paths(path))
+    row = FORMATS[name]
+    used = {key: value for key, value in (options or {}).items() if key in row.options}
+    return None if row.open_test is None else row.open_test(files, **used)
+
+
+def check_paths(path: Any) -> list[Path]:
+    """Return one or several paths as a list of those that are there.
+
+    Raises
+    ------
+    InputError
+        If they are no paths.
+    DataFileError
+        If one of them does not exist.
+    """
     one = isinstance(path, str | os.PathLike) or not isinstance(path, Iterable)
     given = [path] if one else list(path)
     if not all(isinstance(each, str | os.PathLike) for each in given):
@@ -112,40 +141,184 @@ def _paths(path: Any) -> list[Path]:
         raise InputError(f"path: is {type(path).__name__}; give a path, or a list of paths{hint}")
     if not given:
         raise InputError("path: is an empty list; give at least one file")
-    return [Path(each) for each in given]
+    paths = [Path(each) for each in given]
+    for each in paths:
+        if not each.exists():
+            raise DataFileError(f"{each}: there is no such file or folder")
+    return paths
 
 
-def _opened(kind: str, files: list[Path], how: dict[str, Any]) -> Source:
-    if kind == "parquet":
-        from thetanet.data.formats.parquet import parquet_source
-
-        return parquet_source(files, **how)
-    if kind == "csv":
-        from thetanet.data.formats.csv import csv_source
-
-        return csv_source(files, **how)
-    if kind == "svmlight":
-        from thetanet.data.formats.svmlight import svmlight_source
-
-        return svmlight_source(files, **how)
-    if kind == "images":
-        from thetanet.data.formats.images import images_source, training_and_test
-
-        return images_source(training_and_test(files[0])[0], **how)
-    if kind == "idx":
-        from thetanet.data.formats.idx_source import idx_folder_source
-
-        return idx_folder_source(files[0])
-    if kind == "csr":
-        return csr_source(files[0])
-    if kind == "npz":
-        return npz_source(files[0]) or _unpacked(files[0])
-    X, y = _pair(files[0], ("x_train", "x"), ("y_train", "y"))
-    return npy_source(X, y)
+# Openers import their format when it is used: pyarrow, Pillow and scikit-learn are slow to load.
 
 
-def kind_of(paths: Sequence[Path]) -> tuple[str, list[Path]]:
-    """Return the format, and the files or the folder to be read.
+def _open_parquet(files: list[Path], **options: Any) -> Source:
+    from thetanet.data.formats.parquet import parquet_source
+
+    return parquet_source(files, **options)
+
+
+def _open_csv(files: list[Path], **options: Any) -> Source:
+    from thetanet.data.formats.csv import csv_source
+
+    return csv_source(files, **options)
+
+
+def _open_svmlight(files: list[Path], **options: Any) -> Source:
+    from thetanet.data.formats.svmlight import svmlight_source
+
+    return svmlight_source(files, **options)
+
+
+def _open_images(files: list[Path], **options: Any) -> Source:
+    from thetanet.data.formats.images import images_source, training_and_test
+
+    return images_source(training_and_test(files[0])[0], **options)
+
+
+def _open_test_images(files: list[Path], **options: Any) -> Source | None:
+    from thetanet.data.formats.images import images_source, training_and_test
+
+    test = training_and_test(files[0])[1]
+    return None if test is None else images_source(test, **options)
+
+
+def _open_idx(files: list[Path]) -> Source:
+    from thetanet.data.formats.idx_source import idx_folder_source
+
+    return idx_folder_source(files[0])
+
+
+def _open_test_idx(files: list[Path]) -> Source | None:
+    from thetanet.data.formats.idx_source import idx_folder_source
+
+    has_test = find_idx(files[0], "t10k-images", 3) or find_idx(files[0], "t10k-labels", 1)
+    return idx_folder_source(files[0], "t10k") if has_test else None
+
+
+def _open_npy(files: list[Path]) -> Source:
+    names = _npy_names(files[0])
+    for suffix in ("_train", ""):
+        if f"x{suffix}" in names and f"y{suffix}" in names:
+            weight = names.get(WEIGHT.removesuffix(".npy"))
+            return npy_source(names[f"x{suffix}"], names[f"y{suffix}"], weight)
+    raise DataFileError(
+        f"{files[0]}: holds {sorted(names)}; it needs X.npy and y.npy, or X_train.npy and y_train.npy"
+    )
+
+
+def _open_test_npy(files: list[Path]) -> Source | None:
+    names = _npy_names(files[0])
+    if ("x_test" in names) != ("y_test" in names):
+        raise DataFileError(f"{files[0]}: holds only one of X_test and y_test; give both or neither")
+    return npy_source(names["x_test"], names["y_test"]) if "x_test" in names else None
+
+
+def _npy_names(folder: Path) -> dict[str, Path]:
+    return {
+        entry.name.lower().removesuffix(".npy"): folder / entry.name
+        for entry in os.scandir(folder)
+        if entry.name.lower().endswith(".npy")
+    }
+
+
+def _open_npz(files: list[Path]) -> Source:
+    return npz_source(files[0]) or _unpack_npz(files[0], "_train")
+
+
+def _open_test_npz(files: list[Path]) -> Source | None:
+    names = {name.lower() for name in _members(files[0])}
+    if ("x_test" in names) != ("y_test" in names):
+        raise DataFileError(f"{files[0]}: holds only one of X_test and y_test; give both or neither")
+    return _unpack_npz(files[0], "_test") if "x_test" in names else None
+
+
+def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
+    """Return the arrays of an .npz file by name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    except Exception as problem:  # zipfile raises nearly anything for what is damaged
+        raise DataFileError(
+            f"{path}: cannot be read as .npz ({problem}); write it with numpy.savez"
+        ) from problem
+
+
+def _unpack_npz(path: Path, suffix: str) -> Source:
+    """Return a source of the arrays with this suffix of an .npz file, unpacked into a temporary folder."""
+    folder = TemporaryFolder()
+    members = {name.lower(): info for name, info in _members(path).items()}
+    names = {"X": f"x{suffix}", "y": f"y{suffix}"}
+    if not set(names.values()) <= set(members):
+        names = {"X": "x", "y": "y"}
+    if suffix == "_train" and "sample_weight" in members:
+        names["sample_weight"] = "sample_weight"
+    plain = {name: Path(folder.name) / f"{name}.npy" for name in names}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name, member in names.items():
+                with (
+                    room_for(str(path)),
+                    archive.open(members[member]) as packed,
+                    plain[name].open("wb") as to,
+                ):
+                    shutil.copyfileobj(packed, to, 1 << 20)
+    except InputError:
+        raise
+    except Exception as problem:  # zipfile and zlib raise nearly anything for what is damaged
+        raise DataFileError(
+            f"{path}: cannot be read as .npz ({problem}); write it with numpy.savez"
+        ) from problem
+    try:
+        source = npy_source(plain["X"], plain["y"], plain.get("sample_weight"))
+    except DataFileError as problem:
+        raise DataFileError(f"{path}: {problem}") from problem
+    return unpacked_source(str(path), source, folder, (*origin_of(path), suffix))
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of data.
+
+    Attributes
+    ----------
+    open : callable
+        Returns the source of some files, or of a folder in a list; takes the options as keywords.
+    options : tuple of str
+        Those of `open_source` that have a meaning for it.
+    suffixes : tuple of str
+        Endings of its files; a folder of such files is one source.
+    open_test : callable, optional
+        Returns the test samples that lie beside the training samples, or None.
+    """
+
+    open: Callable[..., Source]
+    options: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    open_test: Callable[..., Source | None] | None = None
+
+
+_TABLE = ("target", "dtype", "inputs", "weight", "skip_bad")
+
+FORMATS = {
+    "parquet": Format(_open_parquet, _TABLE, (".parquet", ".pq")),
+    "csv": Format(_open_csv, _TABLE, (".csv", ".tsv")),
+    "svmlight": Format(
+        _open_svmlight,
+        ("dtype", "skip_bad", "n_features", "zero_based"),
+        (".svm", ".libsvm", ".svmlight"),
+    ),
+    "images": Format(_open_images, ("size", "skip_bad"), open_test=_open_test_images),
+    "idx": Format(_open_idx, open_test=_open_test_idx),
+    "csr": Format(lambda files: csr_source(files[0])),
+    "npy": Format(_open_npy, open_test=_open_test_npy),
+    "npz": Format(_open_npz, open_test=_open_test_npz),
+}
+
+_BY_SUFFIX = {suffix: name for name, row in FORMATS.items() for suffix in row.suffixes}
+
+
+def detect_format(paths: Sequence[Path]) -> tuple[str, list[Path]]:
+    """Return the name of the format, and the files or the folder to be read.
 
     Raises
     ------
@@ -154,10 +327,10 @@ def kind_of(paths: Sequence[Path]) -> tuple[str, list[Path]]:
     """
     first = paths[0]
     if len(paths) == 1 and first.is_dir():
-        return _folder_kind(first)
-    kinds = {_KINDS.get(path.suffix.lower()) for path in paths}
-    if len(kinds) == 1 and (kind := kinds.pop()) is not None:
-        return kind, list(paths)
+        return _detect_folder_format(first)
+    names = {_BY_SUFFIX.get(path.suffix.lower()) for path in paths}
+    if len(names) == 1 and (name := names.pop()) is not None:
+        return name, list(paths)
     if len(paths) == 1 and first.suffix.lower() == ".npz":
         return "npz", [first]
     if first.suffix.lower() in (".gz", ".bz2", ".zst", ".xz"):
@@ -165,13 +338,13 @@ def kind_of(paths: Sequence[Path]) -> tuple[str, list[Path]]:
             f"{first}: compressed files cannot be read in parts; unpack it first, e.g. by gunzip"
         )
     raise DataFileError(
-        f"{', '.join(map(str, paths[:3]))}: must end in {', '.join([*_KINDS, '.npz'])} "
+        f"{', '.join(map(str, paths[:3]))}: must end in {', '.join([*_BY_SUFFIX, '.npz'])} "
         "(several files all alike), "
         "or be a folder of such files, of .npy or IDX files, or of images with one subfolder a class"
     )
 
 
-def _folder_kind(folder: Path) -> tuple[str, list[Path]]:
+def _detect_folder_format(folder: Path) -> tuple[str, list[Path]]:
     names = {entry.name.lower() for entry in os.scandir(folder)}
     if set(map(str.lower, CSR)) <= names:
         return "csr", [folder]
@@ -180,15 +353,15 @@ def _folder_kind(folder: Path) -> tuple[str, list[Path]]:
     if find_idx(folder, "train-images", 3) or find_idx(folder, "train-labels", 1):
         return "idx", [folder]
     files = sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in _KINDS and path.name[0] not in "._"
+        path for path in folder.iterdir() if path.suffix.lower() in _BY_SUFFIX and path.name[0] not in "._"
     )
-    kinds = {_KINDS[path.suffix.lower()] for path in files}
-    if len(kinds) > 1:
+    formats = {_BY_SUFFIX[path.suffix.lower()] for path in files}
+    if len(formats) > 1:
         raise DataFileError(
-            f"{folder}: holds files of several formats ({', '.join(sorted(kinds))}); give one kind"
+            f"{folder}: holds files of several formats ({', '.join(sorted(formats))}); give one kind"
         )
-    if kinds:
-        return kinds.pop(), files
+    if formats:
+        return formats.pop(), files
     from thetanet.data.formats.images import image_classes, training_and_test
 
     if image_classes(training_and_test(folder)[0]):
@@ -196,83 +369,3 @@ def _folder_kind(folder: Path) -> tuple[str, list[Path]]:
     raise DataFileError(
         f"{folder}: holds no tables, svmlight, .npy or IDX files, and no images in a subfolder a class"
     )
-
-
-def _pair(folder: Path, X: Sequence[str], y: Sequence[str]) -> tuple[Path, Path]:
-    found = {entry.name.lower().removesuffix(".npy"): folder / entry.name for entry in os.scandir(folder)}
-    for names in zip(X, y, strict=True):
-        if all(name in found for name in names):
-            return found[names[0]], found[names[1]]
-    raise DataFileError(
-        f"{folder}: holds {sorted(found)}; it needs X.npy and y.npy, or X_train.npy and y_train.npy"
-    )
-
-
-def _unpacked(path: Path) -> Source:
-    """Return a source of a compressed .npz file, which is unpacked into a temporary folder."""
-    folder = TemporaryFolder()
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy").lower(): info for info in archive.infolist()}
-            long = "x_train" in members and "y_train" in members
-            for name in ("X", "y"):
-                member = members[f"{name.lower()}_train" if long else name.lower()]
-                plain = Path(folder.name) / f"{name}.npy"
-                with room_for(str(path)), archive.open(member) as packed, plain.open("wb") as file:
-                    shutil.copyfileobj(packed, file, 1 << 20)
-    except InputError:
-        raise
-    except Exception as problem:  # zipfile and zlib raise nearly anything for what is damaged
-        raise DataFileError(
-            f"{path}: cannot be read as .npz ({problem}); write it with numpy.savez"
-        ) from problem
-    try:
-        found = npy_source(Path(folder.name) / "X.npy", Path(folder.name) / "y.npy")
-    except DataFileError as problem:
-        raise DataFileError(f"{path}: {problem}") from problem
-    return held(str(path), found, folder, origin_of(path))
-
-
-def source_needed(path: Path_ | None) -> bool:
-    """Tell whether data is for `open_source`: all but .npz files, IDX files, and X.npy of up to 1 GB.
-
-    That is so for what is no data, too: the message names all formats.
-    """
-    if path is None or not Path(path).exists():
-        return False
-    where = Path(path)
-    if where.is_file():
-        return where.suffix.lower() != ".npz"
-    try:
-        kind = _folder_kind(where)[0]
-    except DataFileError:  # the reader of arrays says better what arrays lack
-        return not (
-            list(where.glob("*.npy"))
-            or find_idx(where, "t10k-images", 3)
-            or find_idx(where, "t10k-labels", 1)
-        )
-    if kind == "npy":
-        return _pair(where, ("x_train", "x"), ("y_train", "y"))[0].stat().st_size > BIG
-    return kind not in ("idx", "npz")
-
-
-def source_of_test(path: Path_, **how: Any) -> Source | None:
-    """Return the test samples beside the training samples: in .npy or IDX files, or images."""
-    where = Path(path)
-    if not where.is_dir():
-        return None
-    kind = _folder_kind(where)[0]
-    if kind == "npy":
-        names = {entry.name.lower() for entry in os.scandir(where)}
-        if {"x_test.npy", "y_test.npy"} <= names:
-            return npy_source(*_pair(where, ("x_test",), ("y_test",)))
-    if kind == "idx" and find_idx(where, "t10k-images", 3):
-        from thetanet.data.formats.idx_source import idx_folder_source
-
-        return idx_folder_source(where, "t10k")
-    if kind == "images":
-        from thetanet.data.formats.images import images_source, training_and_test
-
-        if (test := training_and_test(where)[1]) is not None:
-            return images_source(test, how.get("size"), skip_bad=bool(how.get("skip_bad")))
-    return None

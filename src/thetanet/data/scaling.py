@@ -13,6 +13,7 @@ from thetanet.errors import InputError
 from thetanet.theta import Theta
 
 KINDS = ("auto", "none", "pixels", "standard", "maximum")
+GREY_LEVELS = "grey levels"  # what "auto" means for uint8: pixels, whose largest value is measured
 
 
 @dataclass(frozen=True)
@@ -39,45 +40,62 @@ class Scaling:
         """Return the scaling that leaves inputs as they are."""
         return cls("none", np.ones(D_I))
 
+    @staticmethod
+    def resolve_kind(kind: str, dtype: np.dtype[Any], sparse: bool) -> str:
+        """Return the kind that "auto" means for inputs of this type, else the kind that was asked for.
+
+        "auto" is "pixels" for uint8, "maximum" for sparse matrices, "standard" for anything else.
+
+        Raises
+        ------
+        InputError
+            If the kind is unknown, or "standard" is asked for sparse inputs.
+        """
+        if kind not in KINDS:
+            raise InputError(f"scaling={kind!r}: must be one of {', '.join(KINDS)}")
+        if kind == "auto":
+            return "maximum" if sparse else GREY_LEVELS if dtype == np.uint8 else "standard"
+        if kind == "standard" and sparse:
+            raise InputError(
+                "scaling='standard' would make a sparse X dense: use 'maximum', 'none' or 'auto'"
+            )
+        return kind
+
+    @classmethod
+    def of_pixels(cls, D_I: int, brightest: float = 255) -> Scaling:
+        """Return the scaling of pixels from 0 to 255; where the brightest is below 128, it stands for 255."""
+        return cls("pixels", np.full(D_I, 1 / (255 if brightest >= 128 else max(1, int(brightest)))))
+
     @classmethod
     def of(cls, X: Any, kind: str = "auto", weight: NDArray[Any] | None = None) -> Scaling:
         """Choose and measure the scaling of X, an array or CSR matrix whose rows are samples.
 
-        `weight` counts samples: those of weight 2 as if they were there twice, of 0 as if they were not.
-
-        "auto" is "pixels" for uint8, "maximum" for sparse matrices, "standard" for anything else. If the
-        largest of those pixels is below 128 (0 and 1, or 16 grey levels), it stands for 255.
+        `weight` counts samples: those of weight 2 as if they were there twice, of 0 as if they were not. What
+        "auto" is, `resolve_kind` says. If the largest of pixels is below 128 (0 and 1, or 16 grey levels), it
+        stands for 255.
 
         Raises
         ------
         InputError
             If `kind` is unknown, or "standard" is asked for a sparse matrix.
         """
-        if kind not in KINDS:
-            raise InputError(f"scaling={kind!r}: must be one of {', '.join(KINDS)}")
         sparse = not isinstance(X, np.ndarray)
+        kind = cls.resolve_kind(kind, X.dtype, sparse)
         D_I = X.shape[1]
-        if kind == "auto":
-            kind = "maximum" if sparse else "pixels" if X.dtype == np.uint8 else "standard"
-            brightest = int(X.max(initial=0)) if kind == "pixels" else 255
-            if brightest < 128:
-                return cls(kind, np.full(D_I, 1 / max(1, brightest)))
         if kind == "none":
             return cls.identity(D_I)
         if kind == "pixels":
-            return cls(kind, np.full(D_I, 1 / 255))
+            return cls.of_pixels(D_I)
         if weight is not None and not weight.all():
             X, weight = X[weight > 0], weight[weight > 0]
+        if kind == GREY_LEVELS:
+            return cls.of_pixels(D_I, X.max(initial=0))
         if kind == "maximum":
             return cls(kind, inverse(_largest(X, sparse)))
-        if sparse:
-            raise InputError(
-                "scaling='standard' would make a sparse X dense: use 'maximum', 'none' or 'auto'"
-            )
         # Standardised by its largest absolute value first, or the squares of very large inputs overflow
         # and those of very small ones vanish.
         unit = inverse(_largest(X, sparse))
-        mean, deviation = _moments(X, unit, weight)
+        mean, deviation = _mean_and_deviation(X, unit, weight)
         # What is left of a constant input is the rounding of its mean, not a deviation.
         deviation[deviation <= 1e-12 * np.abs(mean)] = 0.0
         return cls(kind, unit * inverse(deviation), mean / unit)
@@ -112,6 +130,96 @@ class Scaling:
         return unfolded
 
 
+@dataclass(frozen=True)
+class Moments:
+    """Largest value, mean and spread of each input, of samples that come in parts.
+
+    Attributes
+    ----------
+    weight : float
+        Sum of the sample weights; the number of samples if there are none.
+    largest : array of shape (D_I,)
+        Largest absolute value of each input.
+    mean, spread : arrays of shape (D_I,)
+        Weighted mean of each input, and the root of the weighted sum of its squared differences from it: of
+        numbers beyond 1e154 or below 1e-154 that sum cannot be held.
+    """
+
+    weight: float
+    largest: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, D_I: int) -> Moments:
+        """Return the moments of no samples."""
+        return cls(0, np.zeros(D_I), np.zeros(D_I), np.zeros(D_I))
+
+    @classmethod
+    def of(cls, X: Any, weight: NDArray[np.float64] | None = None) -> Moments:
+        """Return the moments of the rows of X, an array or CSR matrix; of CSR the largest values alone."""
+        if weight is not None:
+            X, weight = X[weight > 0], weight[weight > 0]
+        M, D_I = X.shape
+        if not M:
+            return cls.none(D_I)
+        n = float(M) if weight is None else float(weight.sum())
+        largest = _largest(X, not isinstance(X, np.ndarray))
+        if not isinstance(X, np.ndarray):
+            return cls(n, largest, np.zeros(D_I), np.zeros(D_I))
+        # Integers add up exactly as they are; float64 would take eight times the memory of pixels.
+        if weight is not None:
+            mean = weight @ X.astype(np.float64, copy=False) / n
+        else:
+            mean = np.asarray(X.sum(axis=0, dtype=np.float64 if X.dtype.kind == "f" else np.int64)) / n
+        if X.dtype == np.uint8 and weight is None:
+            square = np.einsum("ij,ij->j", X, X, dtype=np.int64) - n * mean * mean
+            return cls(n, largest, mean, np.sqrt(np.maximum(square, 0)))
+        unit = np.where((largest > 1e100) | (largest < 1e-100), inverse(largest), 1.0)
+        squares = np.square((X - mean) * unit, dtype=np.float64)
+        spread = np.sqrt(squares.sum(axis=0) if weight is None else weight @ squares) / unit
+        return cls(n, largest, mean, spread)
+
+    def plus(self, other: Moments) -> Moments:
+        """Return the moments of both sets of samples together (Chan, Golub & LeVeque 1979)."""
+        both = self.weight + other.weight
+        if not both:
+            return self
+        apart = other.mean - self.mean
+        between = np.abs(apart) * np.sqrt(self.weight * other.weight / both)
+        return Moments(
+            both,
+            np.maximum(self.largest, other.largest),
+            self.mean + apart * (other.weight / both),
+            np.hypot(np.hypot(self.spread, other.spread), between),
+        )
+
+    def scaling(self, kind: str) -> Scaling:
+        """Return the scaling of a kind that `resolve_kind` has returned: `Scaling.of`, up to rounding."""
+        D_I = len(self.mean)
+        if kind == "none":
+            return Scaling.identity(D_I)
+        if kind == "pixels":
+            return Scaling.of_pixels(D_I)
+        if kind == GREY_LEVELS:
+            return Scaling.of_pixels(D_I, self.largest.max(initial=0))
+        if kind == "maximum":
+            return Scaling(kind, inverse(self.largest))
+        deviation = self.spread / np.sqrt(self.weight)
+        deviation[deviation <= 1e-12 * np.abs(self.mean)] = 0.0  # rounding of a constant, no deviation
+        return Scaling(kind, inverse(np.where(deviation > 0, deviation, self.largest)), self.mean)
+
+    def to_json(self) -> list[Any]:
+        """Return what `from_json` reads."""
+        return [self.weight, self.largest.tolist(), self.mean.tolist(), self.spread.tolist()]
+
+    @classmethod
+    def from_json(cls, values: Any) -> Moments:
+        """Return the moments that `to_json` has written."""
+        weight, *arrays = values
+        return cls(float(weight), *(np.array(array, np.float64) for array in arrays))
+
+
 def inverse(scale: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return 1 / scale, and 1 where the scale is zero or so small that its inverse would overflow."""
     usable = scale > 1e-300
@@ -128,7 +236,7 @@ def _largest(X: Any, sparse: bool) -> NDArray[np.float64]:
     return np.asarray(np.maximum(np.abs(low), np.abs(high)))
 
 
-def _moments(
+def _mean_and_deviation(
     X: NDArray[Any], unit: NDArray[np.float64], weight: NDArray[Any] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of X * unit in two passes over tiles, in float64."""

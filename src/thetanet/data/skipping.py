@@ -1,4 +1,4 @@
-"""Bad rows that were skipped because that was asked for: counted, and told once."""
+"""Malformed rows that were left out because that was asked for: counted, and reported once."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from thetanet.data.source import Source
-from thetanet.errors import InputError
-
 
 @dataclass
 class Skipped:
-    """What a part has skipped when it was read last.
+    """Rows that a part has left out when it was read last.
 
     Attributes
     ----------
     count : int
-        How many rows.
+        Number of rows.
     first : str
         Where the first is, e.g. "line 17".
     why : str
@@ -29,31 +26,10 @@ class Skipped:
     why: str = ""
 
 
-def skipped_by(source: Source) -> dict[str, list[Any]]:
-    """Return for each file how many rows its parts have skipped, where the first was, and why."""
-    found: dict[str, list[Any]] = {}
-    for part in [*source.parts, *getattr(source, "unpacked", ())]:
-        skipped: Skipped | None = getattr(part, "skipped", None)
-        if skipped is not None and skipped.count:
-            file = getattr(part, "file", source.name)
-            if file in found:
-                found[file][0] += skipped.count
-            else:
-                found[file] = [skipped.count, skipped.first, skipped.why]
-    return found
+SkippedByFile = dict[str, list[Any]]  # name of a file: [number of rows, where the first was, why]
 
 
-def no_samples(source: Source) -> InputError:
-    """Return the error that a source holds no samples, or none that could be read."""
-    message, skipped = f"{source.name}: there are no samples in it", skipped_by(source)
-    for file, (_, first, why) in skipped.items():
-        total = sum(count for count, _, _ in skipped.values())
-        message = f"{source.name}: no samples are left, {total:,} bad rows were skipped"
-        return InputError(f"{message}, the first at {first} of {file}: {why}")
-    return InputError(message)
-
-
-def warn_of(skipped: dict[str, list[Any]]) -> None:
+def warn_of_skipped(skipped: SkippedByFile) -> None:
     """Warn of skipped rows, one warning a file."""
     for file, (count, first, why) in skipped.items():
         rows = "1 bad row" if count == 1 else f"{count:,} bad rows"

@@ -9,7 +9,7 @@ import os
 import struct
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thetanet.data.formats.npy import Array, NpyPart, npy_array, npy_source, stamp_of
-from thetanet.data.label_types import plain_labels
-from thetanet.data.source import ROWS, Source
+from thetanet.data.label_types import as_plain_labels
+from thetanet.data.source import ROWS, Part, Rows, Source
 from thetanet.data.temporary import TemporaryFolder, room_for
 from thetanet.errors import DataFileError, InputError
 
@@ -26,6 +26,7 @@ _HEADER = 128  # bytes; room for any number of rows
 _COPIED = 1 << 16  # rows at a time
 _GROUPS = {"b": "b", "i": "iu", "u": "iu", "f": "f", "U": "U"}
 CSR = ("X_data.npy", "X_indices.npy", "X_indptr.npy")
+WEIGHT = "sample_weight.npy"
 
 
 class NpyWriter:
@@ -111,7 +112,7 @@ class Spool:
             for writer in self._writers.values():
                 all_of_them.callback(writer.close)
 
-    def append(self, X: Any, y: Any) -> None:
+    def append(self, X: Any, y: Any, weight: Any = None) -> None:
         """Write samples.
 
         Raises
@@ -120,7 +121,7 @@ class Spool:
             If they are of another kind than those before.
         """
         sparse = hasattr(X, "tocsr")
-        X, y = X.tocsr() if sparse else np.asarray(X), plain_labels(y)
+        X, y = X.tocsr() if sparse else np.asarray(X), as_plain_labels(y)
         if X.ndim < 2 or y.ndim not in (1, 2) or X.shape[0] != len(y):
             raise InputError(
                 f"X has shape {X.shape} and y {y.shape}; X needs one row and y one label for each sample"
@@ -131,9 +132,14 @@ class Spool:
         if self.sparse is None:
             self.sparse, self.D_I = sparse, X.shape[1]
             files = [*CSR, "y.npy"] if sparse else ["X.npy", "y.npy"]
+            files += [] if weight is None else [WEIGHT]
             self._writers = {name: NpyWriter(self._folder / name) for name in files}
             if sparse:
                 self._writers[CSR[2]].append(np.zeros(1, np.int64))
+        if (weight is not None) != (WEIGHT in self._writers):
+            raise InputError("some samples have weights and others none; give weights for all, or for none")
+        if weight is not None and np.shape(weight) != (len(y),):
+            raise InputError(f"weights have shape {np.shape(weight)}; give one number a sample")
         if sparse != self.sparse or X.shape[1] != self.D_I:
             now, before = ("sparse" if kind else "dense" for kind in (sparse, self.sparse))
             raise InputError(f"X has {X.shape[1]} {now} inputs, those before {self.D_I} {before} ones")
@@ -148,11 +154,13 @@ class Spool:
         else:
             self._writers["X.npy"].append(X)
         self._writers["y.npy"].append(y)
+        if weight is not None:
+            self._writers[WEIGHT].append(np.asarray(weight, np.float64))
         self.M += len(y)
 
 
 @dataclass(frozen=True)
-class CsrPart:
+class CsrPart(Part):
     """Rows of a CSR matrix in three files, and of labels."""
 
     data: Array
@@ -162,6 +170,7 @@ class CsrPart:
     D_I: int
     low: int
     high: int
+    weight: Array | None = None
 
     @property
     def where(self) -> str:
@@ -169,12 +178,17 @@ class CsrPart:
         return f"{self.data.path}, rows {self.low + 1:,} to {self.high:,}"
 
     @property
-    def state(self) -> tuple[Any, ...]:
-        """What a note on this part is good for."""
-        return self.data, self.indices, self.indptr, self.y, self.D_I, self.low, self.high
+    def fingerprint(self) -> tuple[Any, ...]:
+        """What identifies the content."""
+        return self.data, self.indices, self.indptr, self.y, self.weight, self.D_I, self.low, self.high
 
-    def read(self) -> tuple[Any, NDArray[Any]]:
-        """Read them."""
+    @property
+    def row_offset(self) -> int:  # type: ignore[override]
+        """Rows before this part."""
+        return self.low
+
+    def read(self) -> Rows:
+        """Read the rows."""
         from scipy import sparse
 
         starts = self.indptr.rows(self.low, self.high + 1).astype(np.int64)
@@ -188,7 +202,8 @@ class CsrPart:
         if data.dtype.kind != "f" or data.dtype.itemsize < 4:
             data = data.astype(np.float64)
         X = sparse.csr_matrix((data, indices, starts - first), shape=(self.high - self.low, self.D_I))
-        return X, self.y.rows(self.low, self.high)
+        weight = None if self.weight is None else self.weight.rows(self.low, self.high)
+        return Rows(X, self.y.rows(self.low, self.high), weight)
 
 
 def csr_source(folder: str | os.PathLike[str], rows: int = ROWS) -> Source:
@@ -210,7 +225,12 @@ def csr_source(folder: str | os.PathLike[str], rows: int = ROWS) -> Source:
         raise DataFileError(
             f"{folder}: the arrays of the sparse matrix do not fit each other; convert it again"
         )
-    parts = [CsrPart(data, indices, indptr, y, D_I, low, min(low + rows, M)) for low in range(0, M, rows)]
+    weight = npy_array(where / WEIGHT) if (where / WEIGHT).exists() else None
+    if weight is not None and weight.shape != (M,):
+        raise DataFileError(f"{where / WEIGHT}: has shape {weight.shape}; it needs a number for each sample")
+    parts = [
+        CsrPart(data, indices, indptr, y, D_I, low, min(low + rows, M), weight) for low in range(0, M, rows)
+    ]
     return Source(str(folder), parts)
 
 
@@ -219,33 +239,7 @@ def write_shape(folder: Path, M: int, D_I: int) -> None:
     np.save(folder / "X_shape.npy", np.array([M, D_I], np.int64))
 
 
-@dataclass(frozen=True)
-class SpooledPart(NpyPart):
-    """Rows that were unpacked from a file: a note on them is good for as long as that file is."""
-
-    origin: tuple[Any, ...] = ()
-
-    @property
-    def state(self) -> tuple[Any, ...]:
-        """What a note on this part is good for."""
-        return self.origin, self.low, self.high
-
-
-class SpooledSource(Source):
-    """A source in a temporary folder, which is removed with it."""
-
-    fleeting = False  # whether nothing tells what it was written from, so that it is never met again
-
-    def hold(self, folder: TemporaryFolder, fleeting: bool = False) -> Self:
-        """Keep the folder for as long as the source."""
-        object.__setattr__(self, "_folder", folder)
-        object.__setattr__(self, "fleeting", fleeting)
-        return self
-
-
-def spooled(
-    name: str, batches: Iterable[tuple[Any, Any]], origin: tuple[Any, ...] = (), rows: int = ROWS
-) -> Source:
+def spooled(name: str, batches: Iterable[Any], origin: tuple[Any, ...] = (), rows: int = ROWS) -> Source:
     """Write batches to a temporary folder and return the source of what was written.
 
     Raises
@@ -258,8 +252,7 @@ def spooled(
     with room_for(name), Spool(where) as spool:
         for n, batch in enumerate(batches):
             try:
-                X, y = batch
-                spool.append(X, y)
+                spool.append(*batch)
             except DataFileError:
                 raise
             except (InputError, TypeError, ValueError) as problem:
@@ -270,17 +263,15 @@ def spooled(
         write_shape(where, spool.M, spool.D_I)
         found = csr_source(where, rows)
     else:
-        found = npy_source(where / "X.npy", where / "y.npy", rows)
-    return held(name, found, folder, origin)
+        weight = where / WEIGHT
+        found = npy_source(where / "X.npy", where / "y.npy", weight if weight.exists() else None, rows)
+    return unpacked_source(name, found, folder, origin)
 
 
-def held(name: str, found: Source, folder: TemporaryFolder, origin: tuple[Any, ...]) -> Source:
-    """Return a source that keeps its temporary folder and is known by where it comes from."""
-    parts = [
-        SpooledPart(p.X, p.y, p.low, p.high, origin) if origin and isinstance(p, NpyPart) else p
-        for p in found.parts
-    ]
-    return SpooledSource(name, parts).hold(folder, fleeting=not origin)
+def unpacked_source(name: str, source: Source, folder: TemporaryFolder, origin: tuple[Any, ...]) -> Source:
+    """Return a source that keeps its temporary folder and is identified by what it was unpacked from."""
+    parts = [replace(part, origin=origin) if isinstance(part, NpyPart) else part for part in source.parts]
+    return Source(name, parts, folder=folder, one_shot=not origin)
 
 
 def origin_of(*paths: str | os.PathLike[str]) -> tuple[Any, ...]:

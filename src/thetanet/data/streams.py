@@ -1,4 +1,4 @@
-"""Samples from a source, as training sees them: chunks that fit into memory, read ahead in the background."""
+"""Samples of a source in parts, as training sees them: chunks that fit into memory, read in advance."""
 
 from __future__ import annotations
 
@@ -7,148 +7,158 @@ import hashlib
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.arrays import Samples
-from thetanet.data.source import Part, Source, read_part
-from thetanet.data.survey import Survey
-from thetanet.errors import InputError
+from thetanet.data.labels import Labels
+from thetanet.data.samples import Samples, TrainingSamples
+from thetanet.data.scaling import Scaling
+from thetanet.data.source import Part, Rows, SampleSchema, Source, join_rows, read_rows
 
 _AHEAD = 1  # chunks that are read before they are needed
-_HEAD = 4096  # samples that stand for all where a look at some is enough
+
+Targets = Callable[[Rows], NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class StreamedSamples(Samples):
-    """Samples of a source. X and L are those of its head, for whoever needs a look at some samples.
+class StreamedSamples(TrainingSamples):
+    """Samples of a source that are read anew in each pass.
 
     Attributes
     ----------
+    D_O : int
+        Number of outputs.
+    scaling : Scaling
+        Of the inputs.
     source : Source
         What is read.
-    survey : Survey
-        What a first pass found.
-    targets : callable
+    schema : SampleSchema
+        What its parts have in common.
+    first : Rows, optional
+        Its first samples.
+    n_samples : int
+        Number of samples.
+    weight_sum : float
+        Sum of the sample weights.
+    target_totals : array of shape (D_O,)
+        Weighted sum of each target.
+    labels : Labels
         Turns labels into targets.
     factors : array of shape (n_classes,), optional
         Weights of the classes.
+    active_inputs : array of int
+        Inputs that are not zero everywhere.
     rows : int
         Samples in a chunk.
+    data_digest : str
+        Fingerprint of all samples in order.
+    targets : callable, optional
+        Returns the targets of some rows, instead of those of their labels.
     prepare : callable, optional
-        What the engine wants done with a chunk before it is needed; by the thread that reads ahead.
+        What the engine does with a chunk before it is needed, called by the thread that reads in advance.
     """
 
-    source: Source = field(default=None)  # type: ignore[assignment]
-    survey: Survey = field(default=None)  # type: ignore[assignment]
-    targets: Callable[[NDArray[Any]], NDArray[Any]] = field(default=None)  # type: ignore[assignment]
-    factors: NDArray[np.float64] | None = None
-    rows: int = 0
+    D_O: int
+    scaling: Scaling
+    source: Source
+    schema: SampleSchema
+    first: Rows | None
+    n_samples: int
+    weight_sum: float
+    target_totals: NDArray[np.float64]
+    labels: Labels
+    factors: NDArray[np.float64] | None
+    active_inputs: NDArray[np.int64]
+    rows: int
+    data_digest: str
+    targets: Targets | None = None
     prepare: Callable[[Samples], Any] | None = None
 
-    def __post_init__(self) -> None:
-        """Do without the checks of samples in memory: the survey has made them."""
+    @cached_property
+    def head(self) -> Samples:
+        """The first samples."""
+        return self._to_samples(self.source.read_head() if self.first is None else self.first)
 
     @property
     def M(self) -> int:
-        """Number of samples in the source."""
-        return self.survey.M
+        """Number of samples."""
+        return self.n_samples
 
-    @cached_property
-    def class_counts(self) -> NDArray[np.float64]:
-        """Number of samples of each class, or with each label: shape (n_labels,)."""
-        if self.survey.positive is not None:
-            return self.survey.positive
-        return np.array([self.survey.counts[label] for label in sorted(self.survey.counts)], np.float64)
+    @property
+    def D_I(self) -> int:
+        """Number of inputs."""
+        return self.schema.D_I
 
     @property
     def total_weight(self) -> float:
         """Sum of the sample weights."""
-        return float(self.M) if self.factors is None else float(self.factors @ self.class_counts)
+        return self.weight_sum
 
     def target_mean(self) -> NDArray[np.float64]:
         """Return the weighted mean of each target: shape (D_O,)."""
-        weights = self.class_counts if self.factors is None else self.factors * self.class_counts
-        shares = weights / self.total_weight
-        return shares[1:] if len(shares) == 2 and self.D_O == 1 else shares
+        return self.target_totals / self.total_weight
 
     def digest(self) -> str:
         """Return a fingerprint of the data and of how it is shuffled."""
-        said = repr((self.survey.digest, len(self.source.parts), self.rows, self.scaling.kind, self.D_O))
-        hashed = hashlib.blake2b(said.encode(), digest_size=16)
+        text = repr((self.data_digest, len(self.source.parts), self.rows, self.scaling.kind, self.D_O))
+        hashed = hashlib.blake2b(text.encode(), digest_size=16)
         for array in (self.factors, self.scaling.factor, self.scaling.shift):
             hashed.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+        if self.targets is not None:
+            hashed.update(np.ascontiguousarray(self.head.take(slice(0, 64)).L).tobytes())
         return hashed.hexdigest()
 
-    def prepared_by(self, prepare: Callable[[Samples], Any]) -> StreamedSamples:
+    def prepared_by(self, prepare: Callable[[Samples], Any] | None) -> StreamedSamples:
         """Return these samples, with chunks that were prepared by the thread that reads them."""
         return replace(self, prepare=prepare)
 
-    def take(self, rows: Any) -> Samples:
-        """Refuse: rows of a source cannot be picked one by one."""
-        raise InputError(f"{self.source.name}: is read in parts; single rows cannot be taken")
-
     def chunks(
-        self, rng: np.random.Generator | None = None, when: float = 0.0, multiple: int = 1
+        self, rng: np.random.Generator | None = None, training_progress: float = 0.0, multiple: int = 1
     ) -> Iterator[Samples]:
-        """Yield chunks of samples; with `rng` the parts come in a random order.
-
-        All but the last chunk hold a multiple of `multiple` samples. Shuffling within a chunk is left to
-        training, which draws mini-batches at random.
-        """
+        """Yield chunks of samples; with `rng` the parts come in a random order."""
         order = np.arange(len(self.source.parts)) if rng is None else rng.permutation(len(self.source.parts))
         parts = [self.source.parts[n] for n in order]
-        rows = max(1, self.rows // multiple) * multiple
+        size = max(1, self.rows // multiple) * multiple
 
-        def ready() -> Iterator[Samples]:
-            for X, y in self._pieces(parts, rows):
-                L = self.targets(y)
-                chunk = Samples(X, L, self.D_O, self.scaling, self._weights(L), self.lit)
+        def read_chunks() -> Iterator[Samples]:
+            for rows in self._regroup(parts, size):
+                chunk = self._to_samples(rows)
                 if self.prepare is not None:
                     self.prepare(chunk)
                 yield chunk
 
-        yield from read_ahead(ready)
+        yield from read_ahead(read_chunks)
 
-    def _weights(self, L: NDArray[Any]) -> NDArray[np.float64] | None:
-        if self.factors is None:
-            return None
-        weights: NDArray[np.float64] = self.factors[L[:, 0].astype(np.intp) if L.ndim == 2 else L]
-        return weights
+    def _to_samples(self, rows: Rows) -> Samples:
+        L, weight = self.labels.targets(rows.y), rows.weight
+        if self.factors is not None:
+            weight = self.labels.weigh(L, weight, self.factors)
+        if self.targets is not None:
+            L = self.targets(rows)
+        return Samples(rows.X, L, self.D_O, self.scaling, weight, self.active_inputs)
 
-    def _pieces(self, parts: Sequence[Part], rows: int) -> Iterator[tuple[Any, NDArray[Any]]]:
-        """Join parts to pieces of equally many rows."""
-        held: list[tuple[Any, NDArray[Any]]] = []
+    def _regroup(self, parts: Sequence[Part], size: int) -> Iterator[Rows]:
+        """Join the rows of parts to pieces of equally many rows."""
+        pieces: list[Rows] = []
         n = 0
         for part in parts:
-            X, y = read_part(part, self.survey.kind)
-            while n + len(y) >= rows:
-                cut = rows - n
-                yield _joined([*held, (X[:cut], y[:cut])])
-                held, n, X, y = [], 0, X[cut:], y[cut:]
-            if len(y):
-                held.append((X, y))
-                n += len(y)
-        if held:
-            yield _joined(held)
+            rows = read_rows(part, self.schema)
+            while n + rows.M >= size:
+                cut = size - n
+                yield join_rows([*pieces, rows.take(slice(0, cut))])
+                pieces, n, rows = [], 0, rows.take(slice(cut, None))
+            if rows.M:
+                pieces.append(rows)
+                n += rows.M
+        if pieces:
+            yield join_rows(pieces)
 
 
-def _joined(held: list[tuple[Any, NDArray[Any]]]) -> tuple[Any, NDArray[Any]]:
-    if len(held) == 1:
-        return held[0]
-    y = np.concatenate([y for _, y in held])
-    if isinstance(held[0][0], np.ndarray):
-        return np.concatenate([X for X, _ in held]), y
-    from scipy import sparse
-
-    return sparse.vstack([X for X, _ in held], format="csr"), y
-
-
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """Nobody wants what is read any more."""
 
 
@@ -157,12 +167,12 @@ def read_ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     ready: queue.Queue[tuple[str, Any]] = queue.Queue(_AHEAD)
     over = threading.Event()
 
-    def put(what: str, item: Any) -> None:
+    def put(kind: str, item: Any) -> None:
         while True:
             if over.is_set():
-                raise _Stopped
+                raise _StoppedError
             try:
-                return ready.put((what, item), timeout=0.1)
+                return ready.put((kind, item), timeout=0.1)
             except queue.Full:
                 pass
 
@@ -172,34 +182,23 @@ def read_ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
                 put("item", item)
                 del item  # or this thread would keep one chunk more in memory
             put("end", None)
-        except _Stopped:
+        except _StoppedError:
             pass
         except BaseException as problem:
-            with contextlib.suppress(_Stopped):
+            with contextlib.suppress(_StoppedError):
                 put("problem", problem)
 
     thread = threading.Thread(target=run, name="thetanet-reader", daemon=True)
     thread.start()
     try:
         while True:
-            what, item = ready.get()
-            if what == "problem":
+            kind, item = ready.get()
+            if kind == "problem":
                 raise item
-            if what == "end":
+            if kind == "end":
                 return
             yield item
             del item
     finally:
         over.set()
         thread.join()
-
-
-def head_of(source: Source) -> tuple[Any, NDArray[Any]]:
-    """Return X and y of the first samples, about 4,096."""
-    held: list[tuple[Any, NDArray[Any]]] = []
-    for X, y in source:
-        if len(y) or not held:
-            held.append((X[:_HEAD], y[:_HEAD]))
-        if sum(len(y) for _, y in held) >= _HEAD:
-            break
-    return _joined([each for each in held if len(each[1])] or held)

@@ -1,214 +1,361 @@
-"""The first pass over a source: how many samples there are, their classes, their scaling, their fingerprint.
+"""The first pass over a source: number of samples, classes, scaling, fingerprint, and where samples are kept.
 
-It reads everything once, and remembers in a small file what it found, for as long as the source stays what it
-is.
+Here is decided whether samples are kept in memory or read in parts in each epoch. Those that take at most
+`IN_MEMORY_BYTES` are kept, and a training on them is the same, to the bit, as one on arrays. Larger sources
+are read once from beginning to end, and what the pass finds is cached in a small file for as long as the
+source stays what it is.
 """
 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.scaling import KINDS, Scaling, inverse
-from thetanet.data.skipping import no_samples, skipped_by, warn_of
-from thetanet.data.source import Kind, Source, digest_of, read_part
-from thetanet.data.survey_cache import note, recalled
+from thetanet.data import survey_cache
+from thetanet.data.labels import Labels
+from thetanet.data.samples import Samples, TrainingSamples, chunk_rows
+from thetanet.data.scaling import Moments, Scaling
+from thetanet.data.skipping import SkippedByFile, warn_of_skipped
+from thetanet.data.source import Rows, SampleSchema, Source, hash_rows, join_rows, read_rows
+from thetanet.data.streams import StreamedSamples
 from thetanet.errors import InputError
 
-_MOST_CLASSES = 10_000
+IN_MEMORY_BYTES = 128 << 20  # inputs and labels of a source that is kept in memory
+MOST_CLASSES = 10_000
 
 Progress = Callable[[int, int], None]  # (parts read, parts)
 
 
-@dataclass(eq=False)
-class Survey:
-    """What a first pass finds.
+class Survey(ABC):
+    """What is known of the samples of a source.
 
     Attributes
     ----------
+    name : str
+        Of the source.
+    schema : SampleSchema
+        What all parts have in common.
     M : int
         Number of samples.
-    kind : Kind
-        What all parts have in common.
-    counts : dict
-        Labels, and how many samples have them; empty for several labels a sample.
-    positive : array of shape (n_labels,)
-        For several labels a sample: how many samples have each.
-    largest : array of shape (D_I,)
-        Largest absolute value of each input.
-    mean, spread : arrays of shape (D_I,)
-        Mean of each input, and the root of the sum of its squared differences from it: of numbers beyond
-        1e154 or below 1e-154 that sum cannot be held.
-    digest : str
-        Fingerprint of all samples in order.
-    skipped : dict
-        Files, and how many bad rows of each were left out, where the first was, and why.
     """
 
+    name: str
+    schema: SampleSchema
     M: int
-    kind: Kind
-    counts: dict[Any, int] = field(default_factory=dict)
-    positive: NDArray[np.float64] | None = None
-    largest: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    spread: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    digest: str = ""
-    skipped: dict[str, list[Any]] = field(default_factory=dict)
 
-    def merge(
-        self, M: int, largest: NDArray[np.float64], mean: NDArray[np.float64], spread: NDArray[np.float64]
-    ) -> None:
-        """Add what was found of M further samples (Chan, Golub & LeVeque 1979)."""
-        both = self.M + M
-        apart = mean - self.mean
-        self.largest = np.maximum(self.largest, largest)
-        self.mean = self.mean + apart * (M / both)
-        between = np.abs(apart) * np.sqrt(self.M * M / both)
-        self.spread = np.hypot(np.hypot(self.spread, spread), between)
-        self.M = both
-
-    def labels(self) -> NDArray[Any]:
-        """Return the classes, sorted: shape (n_classes,)."""
-        return np.array(sorted(self.counts))
-
-    def scaling(self, kind: str = "auto") -> Scaling:
-        """Return the scaling that `Scaling.of` would find for all samples at once, up to rounding.
+    @abstractmethod
+    def labels(self) -> Labels:
+        """Return the classes of the samples.
 
         Raises
         ------
         InputError
-            If `kind` is unknown, or "standard" is asked for sparse samples.
+            If there are fewer than two classes.
         """
-        if kind not in KINDS:
-            raise InputError(f"scaling={kind!r}: must be one of {', '.join(KINDS)}")
-        D_I, sparse = self.kind.D_I, self.kind.sparse
-        if kind == "auto":
-            whole = self.kind.dtype == np.uint8
-            kind = "maximum" if sparse else "pixels" if whole else "standard"
-            brightest = int(self.largest.max(initial=0)) if kind == "pixels" else 255
-            if brightest < 128:
-                return Scaling(kind, np.full(D_I, 1 / max(1, brightest)))
-        if kind == "none":
-            return Scaling.identity(D_I)
-        if kind == "pixels":
-            return Scaling(kind, np.full(D_I, 1 / 255))
-        if kind == "maximum":
-            return Scaling(kind, inverse(self.largest))
-        if sparse:
-            raise InputError("scaling='standard' would make sparse samples dense: use 'maximum' or 'none'")
-        deviation = self.spread / np.sqrt(self.M)
-        deviation[deviation <= 1e-12 * np.abs(self.mean)] = 0.0  # rounding of a constant, no deviation
-        return Scaling(kind, inverse(np.where(deviation > 0, deviation, self.largest)), self.mean)
+
+    @abstractmethod
+    def samples(
+        self,
+        labels: Labels,
+        scaling: str | Scaling = "auto",
+        class_weight: Any = None,
+        targets: Callable[[Rows], NDArray[Any]] | None = None,
+    ) -> TrainingSamples:
+        """Return the samples as training reads them.
+
+        Parameters
+        ----------
+        labels : Labels
+            Turns labels into targets.
+        scaling : str or Scaling
+            Its kind, to be measured on these samples, or the scaling of others.
+        class_weight : None, "balanced" or dict
+            Weights of the classes.
+        targets : callable, optional
+            Returns the targets of some rows, instead of `labels.targets` of their labels.
+        """
+
+    @abstractmethod
+    def read_head(self) -> Rows:
+        """Return some of the samples."""
 
 
-def survey(source: Source, progress: Progress | None = None, cache: Path | None = None) -> Survey:
-    """Read all parts once; what was found before for the same files is taken from the cache.
+class ArraySurvey(Survey):
+    """Samples in memory: nothing is looked at before it is needed."""
+
+    def __init__(self, source: Source, rows: Rows) -> None:
+        self.name, self.rows = source.name, rows
+        self.schema, self.M = SampleSchema.of(rows), rows.M
+
+    def labels(self) -> Labels:
+        """Return the classes of the samples."""
+        return Labels.of(self.rows.y, name=self.name)
+
+    def samples(
+        self,
+        labels: Labels,
+        scaling: str | Scaling = "auto",
+        class_weight: Any = None,
+        targets: Callable[[Rows], NDArray[Any]] | None = None,
+    ) -> Samples:
+        """Return the samples as training reads them."""
+        X, y, weight = self.rows
+        L = labels.targets(y)
+        weight = labels.class_weights(class_weight, L, weight)
+        if isinstance(scaling, str):
+            scaling = Scaling.of(X, scaling, weight)
+        return Samples(X, L if targets is None else targets(self.rows), labels.D_O, scaling, weight)
+
+    def read_head(self) -> Rows:
+        """Return all samples."""
+        return self.rows
+
+
+@dataclass(eq=False)
+class PartsSurvey(Survey):
+    """What a pass over the parts of a source finds.
+
+    Attributes
+    ----------
+    class_counts : dict
+        Number of samples with each label; empty for several labels a sample.
+    class_totals : dict
+        Sums of the sample weights; empty if there are no weights.
+    positive : array of shape (n_labels,)
+        For several labels a sample: (weighted) number of samples that have each.
+    total_weight : float
+        Sum of the sample weights.
+    moments : Moments
+        Of each input.
+    digest : str
+        Fingerprint of all samples in order.
+    skipped : dict
+        Files, and how many bad rows of each were left out, where the first was, and why.
+    head : Rows, optional
+        The first samples, if they were read already.
+    """
+
+    source: Source
+    schema: SampleSchema
+    moments: Moments
+    M: int = 0
+    total_weight: float = 0.0
+    class_counts: dict[Any, int] = field(default_factory=dict)
+    class_totals: dict[Any, float] = field(default_factory=dict)
+    positive: NDArray[np.float64] | None = None
+    digest: str = ""
+    skipped: SkippedByFile = field(default_factory=dict)
+    head: Rows | None = None
+
+    @classmethod
+    def begin(cls, source: Source, schema: SampleSchema) -> PartsSurvey:
+        """Return the survey of no samples."""
+        several = None if schema.label_columns is None else np.zeros(schema.label_columns)
+        return cls(source, schema, Moments.none(schema.D_I), positive=several)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """Name of the source."""
+        return self.source.name
+
+    def add(self, rows: Rows) -> None:
+        """Add samples.
+
+        Raises
+        ------
+        InputError
+            If there are too many labels to be classes.
+        """
+        X, y, weight = rows
+        self.M += rows.M
+        self.total_weight += float(rows.M) if weight is None else float(weight.sum())
+        if self.positive is not None:
+            self.positive += y.sum(axis=0, dtype=np.float64) if weight is None else weight @ y
+        else:
+            values, place, times = np.unique(y, return_inverse=True, return_counts=True)
+            self.class_counts = _add_counts(self.class_counts, values, times)
+            if weight is not None:
+                self.class_totals = _add_counts(self.class_totals, values, np.bincount(place, weight))
+            self._check_number_of_classes()
+        self.moments = self.moments.plus(Moments.of(X, weight))
+
+    def merge(self, other: PartsSurvey) -> None:
+        """Add what another survey found of samples of the same schema; digests are for the caller."""
+        self.M += other.M
+        self.total_weight += other.total_weight
+        self.class_counts = dict(Counter(self.class_counts) + Counter(other.class_counts))
+        for label, total in other.class_totals.items():
+            self.class_totals[label] = self.class_totals.get(label, 0.0) + total
+        if self.positive is not None and other.positive is not None:
+            self.positive += other.positive
+        self._check_number_of_classes()
+        self.moments = self.moments.plus(other.moments)
+
+    def _check_number_of_classes(self) -> None:
+        if len(self.class_counts) > MOST_CLASSES:
+            raise InputError(
+                f"{self.name}: has over {MOST_CLASSES:,} different labels; they must be classes, not numbers "
+                "to be predicted"
+            )
+
+    def labels(self) -> Labels:
+        """Return the classes of the samples."""
+        if self.schema.label_columns is not None:
+            return Labels(np.arange(self.schema.label_columns), multilabel=True)
+        return Labels.of_classes(np.array(sorted(self.class_counts)), self.name)
+
+    def read_head(self) -> Rows:
+        """Return the first samples."""
+        if self.head is None:
+            self.head = self.source.read_head()
+        return self.head
+
+    def samples(
+        self,
+        labels: Labels,
+        scaling: str | Scaling = "auto",
+        class_weight: Any = None,
+        targets: Callable[[Rows], NDArray[Any]] | None = None,
+    ) -> StreamedSamples:
+        """Return the samples as training reads them."""
+        totals = self._weight_of_classes(labels)
+        factors = None
+        if class_weight is not None:
+            # Of several labels a sample there are no class weights, as `class_factors` says.
+            factors = labels.class_factors(class_weight, totals)
+        if isinstance(scaling, str):
+            scaling = self.measure_scaling(scaling, labels, factors)
+        weighted = totals if factors is None else totals * factors
+        head = self.read_head()
+        sparse = self.schema.sparse
+        return StreamedSamples(
+            D_O=labels.D_O,
+            scaling=scaling,
+            source=self.source,
+            schema=self.schema,
+            first=head,
+            n_samples=self.M,
+            weight_sum=self.total_weight if factors is None else float(weighted.sum()),
+            target_totals=weighted[1:] if labels.binary else weighted,
+            labels=labels,
+            factors=factors,
+            active_inputs=np.flatnonzero(self.moments.largest),
+            rows=chunk_rows(self.schema.D_I, self.schema.dtype, sparse),
+            data_digest=self.digest,
+            targets=targets,
+        )
+
+    def _weight_of_classes(self, labels: Labels) -> NDArray[np.float64]:
+        """Return the sum of the sample weights of each class, or with each label: shape (n_labels,)."""
+        if self.positive is not None:
+            return self.positive
+        totals = self.class_totals or self.class_counts
+        return np.array([totals.get(label, 0.0) for label in labels.classes.tolist()], np.float64)
+
+    def measure_scaling(
+        self, kind: str = "auto", labels: Labels | None = None, factors: NDArray[np.float64] | None = None
+    ) -> Scaling:
+        """Return the scaling of a kind; `factors` are the weights of the classes of these labels, if any."""
+        kind = Scaling.resolve_kind(kind, self.schema.dtype, self.schema.sparse)
+        moments = self.moments
+        if kind == "standard" and labels is not None and factors is not None:
+            # Mean and deviation of weighted classes: only now are the weights known, so one more pass.
+            moments = Moments.none(self.schema.D_I)
+            for rows in self.source.iter_rows():
+                weight = labels.weigh(labels.targets(rows.y), rows.weight, factors)
+                moments = moments.plus(Moments.of(rows.X, weight))
+        return moments.scaling(kind)
+
+
+def _add_counts(counts: dict[Any, Any], labels: NDArray[Any], times: NDArray[Any]) -> dict[Any, Any]:
+    total = dict(counts)
+    for label, n in zip(labels.tolist(), times.tolist(), strict=True):
+        total[label] = total.get(label, 0) + n
+    return total
+
+
+def survey_source(source: Source, progress: Progress | None = None, cache: Path | None = None) -> Survey:
+    """Read a source once: keep its samples if they are few, else find what training has to know of them.
 
     Parameters
     ----------
     source : Source
         What to read.
     progress : callable, optional
-        Told after each part.
+        Called with (parts read, parts) after each part.
     cache : folder, optional
-        Where to keep what was found. `THETANET_CACHE`, or a folder of the user's, if None.
+        Where surveys of sources in parts are kept. `THETANET_CACHE`, or a folder of the user's, if None.
 
     Raises
     ------
     DataFileError, InputError
         If parts do not fit together, or there are too many labels to be classes.
     """
-    found = recalled(source, cache, _from_json)
-    if found is None:
-        found = _look(source, progress)
-        found.skipped = skipped_by(source)
-        note(source, cache, _to_json(found))
-    warn_of(found.skipped)
-    return found
+    if len(source.parts) == 1 and source.parts[0].in_memory:
+        return ArraySurvey(source, read_rows(source.parts[0]))
+    survey = survey_cache.load(source, cache, partial(_from_json, source))
+    if survey is None:
+        kept: list[Rows] | None = []
+        size = 0
+        for rows in source.iter_rows(progress):
+            if survey is None:
+                survey, hashed = (
+                    PartsSurvey.begin(source, SampleSchema.of(rows)),
+                    hashlib.blake2b(digest_size=16),
+                )
+            hashed.update(hash_rows(rows))
+            survey.add(rows)
+            size += rows.nbytes
+            if kept is not None:
+                kept = [*kept, rows] if size <= IN_MEMORY_BYTES else None
+        if survey is None:
+            raise source.empty_error()
+        survey.digest, survey.skipped = hashed.hexdigest(), source.skipped_rows()
+        warn_of_skipped(survey.skipped)
+        if kept is not None:
+            return ArraySurvey(source, join_rows(kept))
+        survey_cache.store(source, cache, _to_json(survey))
+        return survey
+    warn_of_skipped(survey.skipped)
+    return survey
 
 
-def _look(source: Source, progress: Progress | None) -> Survey:
-    hashed = hashlib.blake2b(digest_size=16)
-    counts: Counter[Any] = Counter()
-    found: Survey | None = None
-    for n, part in enumerate(source.parts):
-        X, y = read_part(part, None if found is None else found.kind)
-        if X.shape[0]:
-            if found is None:
-                kind = Kind.of(X, y)
-                several = None if kind.columns is None else np.zeros(kind.columns)
-                D_I = kind.D_I
-                found = Survey(0, kind, {}, several, np.zeros(D_I), np.zeros(D_I), np.zeros(D_I))
-            hashed.update(digest_of(X, y))
-            if found.positive is not None:
-                found.positive += y.sum(axis=0, dtype=np.float64)
-            else:
-                values, times = np.unique(y, return_counts=True)
-                counts.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
-                if len(counts) > _MOST_CLASSES:
-                    raise InputError(
-                        f"{source.name}: has over {_MOST_CLASSES:,} different labels; they must be classes, "
-                        "not numbers to be predicted"
-                    )
-            add(found, X)
-        if progress is not None:
-            progress(n + 1, len(source.parts))
-    if found is None:
-        raise no_samples(source)
-    found.counts, found.digest = dict(counts), hashed.hexdigest()
-    return found
-
-
-def add(found: Survey, X: Any) -> None:
-    """Add a part to mean and spread and to the largest values."""
-    n, dense = X.shape[0], isinstance(X, np.ndarray)
-    if dense:
-        low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
-        largest = np.maximum(np.abs(low), np.abs(high))
-        # Integers add up exactly as they are; float64 would take eight times the memory of pixels.
-        sums = X.sum(axis=0, dtype=np.float64 if X.dtype.kind == "f" else np.int64)
-        mean = np.asarray(sums, np.float64) / n
-        if X.dtype != np.uint8:  # pixels are not standardised unless asked for; then by what follows
-            unit = np.where((largest > 1e100) | (largest < 1e-100), inverse(largest), 1.0)
-            spread = np.sqrt(np.square((X - mean) * unit, dtype=np.float64).sum(axis=0)) / unit
-        else:
-            square = np.einsum("ij,ij->j", X, X, dtype=np.int64) - n * mean * mean
-            spread = np.sqrt(np.maximum(square, 0))
-    else:
-        largest = np.asarray(abs(X).max(axis=0).todense(), dtype=np.float64).ravel()
-        mean, spread = np.zeros(X.shape[1]), np.zeros(X.shape[1])
-    found.merge(n, largest, mean, spread)
-
-
-def _to_json(found: Survey) -> dict[str, Any]:
-    kind = found.kind
+def _to_json(survey: PartsSurvey) -> dict[str, Any]:
+    schema = survey.schema
     return {
-        "M": found.M,
-        "kind": [kind.D_I, kind.dtype.str, kind.sparse, kind.columns],
-        "counts": list(found.counts.items()),
-        "arrays": [
-            None if a is None else a.tolist()
-            for a in (found.positive, found.largest, found.mean, found.spread)
-        ],
-        "digest": found.digest,
-        "skipped": found.skipped,
+        "M": survey.M,
+        "total_weight": survey.total_weight,
+        "schema": [schema.D_I, schema.dtype.str, schema.sparse, schema.label_columns],
+        "class_counts": list(survey.class_counts.items()),
+        "class_totals": list(survey.class_totals.items()),
+        "positive": None if survey.positive is None else survey.positive.tolist(),
+        "moments": survey.moments.to_json(),
+        "digest": survey.digest,
+        "skipped": survey.skipped,
     }
 
 
-def _from_json(said: dict[str, Any]) -> Survey:
-    D_I, dtype, sparse, columns = said["kind"]
-    skipped = {
-        file: [int(n), str(first), str(why)] for file, (n, first, why) in dict(said["skipped"]).items()
-    }
-    positive, largest, mean, spread = (None if a is None else np.array(a) for a in said["arrays"])
-    return Survey(
-        int(said["M"]), Kind(D_I, np.dtype(dtype), sparse, columns), dict(map(tuple, said["counts"])),
-        positive, largest, mean, spread, said["digest"], skipped,  # type: ignore[arg-type]
-    )  # fmt: skip
+def _from_json(source: Source, fields: dict[str, Any]) -> PartsSurvey:
+    D_I, dtype, sparse, columns = fields["schema"]
+    positive = fields["positive"]
+    return PartsSurvey(
+        source,
+        SampleSchema(D_I, np.dtype(dtype), sparse, columns),
+        Moments.from_json(fields["moments"]),
+        int(fields["M"]),
+        float(fields["total_weight"]),
+        dict(map(tuple, fields["class_counts"])),
+        dict(map(tuple, fields["class_totals"])),
+        None if positive is None else np.array(positive),
+        str(fields["digest"]),
+        {file: [int(n), str(first), str(why)] for file, (n, first, why) in dict(fields["skipped"]).items()},
+    )

@@ -1,20 +1,19 @@
-"""Descent methods: the table of their names, and how an argument becomes a method.
+"""Descent methods: the table of their names, and the function that makes a method of an argument.
 
-Whole-pass methods (`descend(objective, theta, state)`, see objective.py) and mini-batch rules (`update(theta,
-gradient, state, c)`, see stochastic.py) know neither network nor data. To add one: a class in a file of its
-own, and a row here.
+Whole-pass methods (`WholePassMethod`, objective.py) and mini-batch rules (`MiniBatchRule`, rule.py) know
+neither network nor data. To add one: a class in a file of its own, and a row here.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from thetanet.descent.automatic import choose
 from thetanet.descent.conjugate import ConjugateGradients, ScaledConjugateGradients
 from thetanet.descent.lbfgs import LBFGS
 from thetanet.descent.newton import Newton
-from thetanet.descent.objective import Objective, Pass, State, WholePass
+from thetanet.descent.objective import Objective, Pass, State, WholePassMethod
 from thetanet.descent.rprop import Rprop
+from thetanet.descent.rule import MiniBatchRule
 from thetanet.descent.schedules import SCHEDULES, resolve_schedule
 from thetanet.descent.steepest import GradientDescent
 from thetanet.descent.stochastic import SGD, Adagrad, Adam, AdamW, RMSprop
@@ -35,7 +34,7 @@ METHODS: dict[str, Any] = {
     "adamw": AdamW,
 }
 
-AUTO = "adam"  # what "auto" means where no data are known; else `choose` says
+AUTO = "adam"  # what "auto" means where no data are known; else `thetanet.training.automatic` says
 
 __all__ = [
     "AUTO",
@@ -50,6 +49,7 @@ __all__ = [
     "Clipped",
     "ConjugateGradients",
     "GradientDescent",
+    "MiniBatchRule",
     "Newton",
     "Objective",
     "Pass",
@@ -57,9 +57,7 @@ __all__ = [
     "Rprop",
     "ScaledConjugateGradients",
     "State",
-    "WholePass",
-    "choose",
-    "is_whole_pass",
+    "WholePassMethod",
     "resolve",
     "resolve_schedule",
 ]
@@ -71,7 +69,7 @@ def resolve(descent: Any, **options: Any) -> Any:
     Raises
     ------
     InputError
-        If the name is unknown, or the object has neither `descend` nor `update`.
+        If the name is unknown, or the object is neither a mini-batch rule nor a whole-pass method.
     """
     if isinstance(descent, str):
         name = AUTO if descent == "auto" else descent
@@ -82,14 +80,9 @@ def resolve(descent: Any, **options: Any) -> Any:
         except TypeError as problem:
             unknown = sorted(set(options) - set(METHODS[name].__dataclass_fields__))
             raise InputError(f"descent={descent!r} has no option {', '.join(unknown)}") from problem
-    if isinstance(descent, type) or not (hasattr(descent, "descend") or hasattr(descent, "update")):
+    if not isinstance(descent, MiniBatchRule | WholePassMethod):
         raise InputError(
-            f"descent={descent!r}: must be a name or a method such as Adam(learning_rate=0.02); a method has "
-            "`descend` (whole passes) or `update` (mini-batches)"
+            f"descent={descent!r}: must be a name or a method such as Adam(learning_rate=0.02); let the "
+            "class of your method inherit from MiniBatchRule or WholePassMethod of thetanet.descent"
         )
     return descent
-
-
-def is_whole_pass(method: Any) -> bool:
-    """Tell whether a method needs passes over all samples (and no mini-batches)."""
-    return hasattr(method, "descend")

@@ -10,12 +10,12 @@ import numpy as np
 
 from thetanet.checks import check_number
 from thetanet.descent.line_search import check_wolfe, first_rate, strong_wolfe
-from thetanet.descent.objective import Objective, Pass, State, Vector
-from thetanet.descent.vectors import along, dot, evaluate, least_fall, norm, resumable
+from thetanet.descent.objective import Objective, Pass, State, Vector, WholePassMethod
+from thetanet.descent.vectors import dot, evaluate, norm, resumable, smallest_visible_decrease, step_along
 
 
 @dataclass(frozen=True)
-class ConjugateGradients:
+class ConjugateGradients(WholePassMethod):
     """Nonlinear conjugate gradients (Polak & Ribiere 1969; Nocedal & Wright 2006, algorithm 5.4).
 
     Theta <- Theta + rate d,  d <- -g + beta d,  beta = max(0, g.(g - g_before) / |g_before|^2), where the
@@ -81,7 +81,7 @@ class ConjugateGradients:
 
 
 @dataclass(frozen=True)
-class ScaledConjugateGradients:
+class ScaledConjugateGradients(WholePassMethod):
     """Scaled conjugate gradients (Moller 1993): no line search, a step costs two or three passes.
 
     The rate along d is -g.d / (d.s + scale |d|^2), where s = (g(Theta + h d) - g(Theta)) / h is nearly H d.
@@ -149,10 +149,10 @@ class ScaledConjugateGradients:
         if delta <= 0:  # no minimum along d: Moller's new scale, at which delta is -curvature
             scale = 2 * (scale - delta / length)
             delta = curvature + scale * length
-        least = least_fall(error, theta.dtype)
+        least = smallest_visible_decrease(error, theta.dtype)
         while delta > 0 and mu * mu / (2 * delta) > least:  # the fall that the model foretells can be seen
             rate = mu / delta
-            trial = along(theta, rate, d)
+            trial = step_along(theta, rate, d)
             if np.array_equal(trial, theta):
                 break
             value, there = evaluate(objective, trial)
@@ -176,7 +176,7 @@ class ScaledConjugateGradients:
         h = max(self.sigma, math.sqrt(np.finfo(theta.dtype).eps)) * max(1.0, norm(theta)) / norm(d)
         passes = 0
         while h > 0:
-            beyond = along(theta, h, d)
+            beyond = step_along(theta, h, d)
             _, there = evaluate(objective, beyond)
             passes += 1
             if there is not None:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from thetanet.checks import check_number
 from thetanet.descent.line_search import check_wolfe, first_rate, strong_wolfe
-from thetanet.descent.objective import Objective, Pass, State, Vector
+from thetanet.descent.objective import Objective, Pass, State, Vector, WholePassMethod
 from thetanet.descent.vectors import dot, evaluate, norm, resumable
 
 Pair = tuple[Vector, Vector, float]  # s, the change of Theta; y, the change of the gradient; s.y
 
 
 @dataclass(frozen=True)
-class LBFGS:
+class LBFGS(WholePassMethod):
     """L-BFGS (Nocedal 1980; Nocedal & Wright 2006, algorithm 7.5).
 
     Theta <- Theta - rate B g, where B approximates the inverse of the Hessian matrix from the last changes of

@@ -9,7 +9,7 @@ import numpy as np
 
 from thetanet.checks import check_number
 from thetanet.descent.objective import Objective, Vector
-from thetanet.descent.vectors import along, dot, evaluate, least_fall
+from thetanet.descent.vectors import dot, evaluate, smallest_visible_decrease, step_along
 from thetanet.errors import InputError
 
 _MOST = 30  # evaluations in a search
@@ -82,10 +82,10 @@ def strong_wolfe(
     slope, passes = dot(gradient, direction), 0
     low = start = Point(0.0, theta, error, gradient, slope)
     high: Point | None = None
-    least = least_fall(error, theta.dtype)
+    least = smallest_visible_decrease(error, theta.dtype)
     widths = (math.inf, math.inf)  # of the interval in the last two trials
     while slope < 0 and passes < _MOST:
-        at = along(theta, rate, direction)
+        at = step_along(theta, rate, direction)
         if np.array_equal(at, low.theta):
             break
         value, there = evaluate(objective, at)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from thetanet.checks import check_number
-from thetanet.descent.objective import Objective, Pass, State, Vector
-from thetanet.descent.vectors import dot, evaluate, least_fall, norm, resumable
+from thetanet.descent.objective import Objective, Pass, State, Vector, WholePassMethod
+from thetanet.descent.vectors import dot, evaluate, norm, resumable, smallest_visible_decrease
 from thetanet.errors import InputError
 
 Product = Callable[[Vector, Vector], Vector]  # (theta, v) -> H v
 
 
 @dataclass(frozen=True)
-class Newton:
+class Newton(WholePassMethod):
     """Truncated Newton in a region of trust (Steihaug 1983; Nocedal & Wright 2006, algorithms 4.1 and 7.2).
 
     Theta <- Theta + p, where p lowers the model g.p + p.H p / 2 within |p| <= radius: conjugate gradients on
@@ -44,7 +43,7 @@ class Newton:
     power: float = 1.0
     products: int = 200
 
-    needs_hessian: ClassVar[bool] = True
+    needs_hessian = True
 
     def __post_init__(self) -> None:
         check_number("radius", self.radius, least=0, above=True)
@@ -67,7 +66,7 @@ class Newton:
         while gradient is not None:
             p, fall, border, products = self._step(hessian_product, theta, gradient, radius)
             passes += products
-            least = least_fall(error, theta.dtype)
+            least = smallest_visible_decrease(error, theta.dtype)
             trial = theta + p
             if not fall > least or np.array_equal(trial, theta):
                 return

@@ -1,9 +1,10 @@
-"""What a whole-pass method gets and gives. It knows neither network nor data."""
+"""The contract of whole-pass methods, which know neither network nor data."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -29,12 +30,26 @@ class Pass(NamedTuple):
     state: State  # descend(objective, theta, state) goes on from here, bit for bit
 
 
-class WholePass(Protocol):
-    """A method that evaluates error and gradient over all samples for every step."""
+class WholePassMethod(ABC):
+    """Base class of methods that evaluate error and gradient over all samples for every step.
 
+    Attributes
+    ----------
+    learning_rate : float or None
+        First trial of the first iteration, where a method has one.
+    needs_hessian : bool
+        The method calls `objective.hessian_product(theta, v)`.
+    """
+
+    whole_passes: ClassVar[bool] = True
+
+    learning_rate: float | None = None
+    needs_hessian: bool = False
+
+    @abstractmethod
     def descend(self, objective: Objective, theta: Vector, state: State | None = None) -> Iterator[Pass]:
         """Yield one `Pass` an iteration, without end unless it cannot lower the error any more.
 
-        With the theta and the state of a `Pass` it goes on as if it had never stopped, evaluating nothing
-        again. With no state, or that of another method or size of theta, it starts afresh.
+        With the theta and the state of a `Pass` it continues as if it had never stopped, and evaluates
+        nothing again. With no state, or that of another method or size of theta, it starts afresh.
         """

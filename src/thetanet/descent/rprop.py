@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from thetanet.checks import check_number
-from thetanet.descent.objective import Objective, Pass, State, Vector
-from thetanet.descent.vectors import evaluate, least_fall, resumable
+from thetanet.descent.objective import Objective, Pass, State, Vector, WholePassMethod
+from thetanet.descent.vectors import evaluate, resumable, smallest_visible_decrease
 
 
 @dataclass(frozen=True)
-class Rprop:
+class Rprop(WholePassMethod):
     """iRprop- (Igel & Huesken 2000, "Improving the Rprop learning algorithm").
 
     Each parameter has a step of its own. It grows by `increase` where the derivative keeps its sign and
@@ -79,7 +79,7 @@ class Rprop:
                     continue  # derivatives that count as zero now move Theta in the next iteration
                 return
             theta, gradient = new, there
-            waited = 0 if best - error > least_fall(best, theta.dtype) else waited + 1
+            waited = 0 if best - error > smallest_visible_decrease(best, theta.dtype) else waited + 1
             best = min(best, error)
             state = {
                 "error": error,

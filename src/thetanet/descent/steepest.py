@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from thetanet.checks import check_number
-from thetanet.descent.objective import Objective, Pass, State, Vector
-from thetanet.descent.vectors import along, dot, evaluate, resumable
+from thetanet.descent.objective import Objective, Pass, State, Vector, WholePassMethod
+from thetanet.descent.vectors import dot, evaluate, resumable, step_along
 
 
 @dataclass(frozen=True)
-class GradientDescent:
+class GradientDescent(WholePassMethod):
     """Steepest descent with a backtracking line search (Armijo 1966; Nocedal & Wright 2006, algorithm 3.1).
 
     Theta <- Theta - rate g, where the rate is halved until E falls by at least
@@ -54,7 +54,7 @@ class GradientDescent:
                 enough = error - self.armijo * rate * slope
                 if enough >= error:
                     return  # a stationary point: no fall along the gradient is large enough to be seen in E
-                trial = along(theta, -rate, gradient)
+                trial = step_along(theta, -rate, gradient)
                 trial_error, trial_gradient = evaluate(objective, trial)
                 passes += 1
                 if trial_error <= enough and math.isfinite(trial_error):

@@ -1,29 +1,20 @@
-"""Mini-batch rules: element-wise, so that any part of Theta can update itself.
-
-A rule is a pure pair of functions. `coefficients(step, rate)` gives the numbers that change from step to
-step; `update(theta, gradient, state, c)` returns the new theta and the new state. `update` is written for
-one element with +, -, *, / and numpy.sqrt alone, so it works as well on arrays and in compiled loops. The
-gradient is the mean over the mini-batch. A rule that changes nothing where the gradient is zero says so by
-`lazy = True`; engines may then leave such parameters out.
-
-A rule cannot know which elements are biases. One whose decay must spare them (AdamW) names a coefficient by
-its index, `decoupled`: the engine first takes that share off every weight, biases excepted.
-"""
+"""The mini-batch rules: SGD, Adagrad, RMSprop, Adam and AdamW; `rule.py` has their contract."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from thetanet.checks import check_number
+from thetanet.descent.rule import MiniBatchRule
 from thetanet.descent.schedules import Schedule, resolve_schedule
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGD(MiniBatchRule):
     """Stochastic gradient descent with momentum (Polyak 1964) or Nesterov's momentum (Sutskever et al. 2013).
 
     v <- momentum v + g;  Theta <- Theta - rate v, or Theta - rate (g + momentum v) for Nesterov.
@@ -45,10 +36,10 @@ class SGD:
     nesterov: bool = True
     schedule: str | Schedule = "warmup-linear"
 
-    slots: ClassVar[int] = 1
+    slots = 1
 
     @property
-    def lazy(self) -> bool:
+    def lazy(self) -> bool:  # type: ignore[override]
         """Whether nothing changes where the gradient is zero."""
         return self.momentum == 0
 
@@ -71,7 +62,7 @@ class SGD:
 
 
 @dataclass(frozen=True)
-class Adagrad:
+class Adagrad(MiniBatchRule):
     """Adagrad (Duchi, Hazan & Singer 2011): rates that shrink with what a parameter has already moved.
 
     s <- s + g^2;  Theta <- Theta - rate g / (sqrt(s) + epsilon).
@@ -93,8 +84,8 @@ class Adagrad:
     epsilon: float = 1e-8
     schedule: str | Schedule = "warmup-linear"
 
-    slots: ClassVar[int] = 1
-    lazy: ClassVar[bool] = True
+    slots = 1
+    lazy = True
 
     def __post_init__(self) -> None:
         check_number("learning_rate", self.learning_rate, least=0, above=True)
@@ -113,7 +104,7 @@ class Adagrad:
 
 
 @dataclass(frozen=True)
-class RMSprop:
+class RMSprop(MiniBatchRule):
     """RMSprop (Tieleman & Hinton 2012, lecture 6.5), with momentum if wanted.
 
     s <- rho s + (1 - rho) g^2;  v <- momentum v + g / (sqrt(s) + epsilon);  Theta <- Theta - rate v.
@@ -138,7 +129,7 @@ class RMSprop:
     epsilon: float = 1e-8
     schedule: str | Schedule = "warmup-linear"
 
-    slots: ClassVar[int] = 2
+    slots = 2
 
     def __post_init__(self) -> None:
         check_number("learning_rate", self.learning_rate, least=0, above=True)
@@ -160,7 +151,7 @@ class RMSprop:
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(MiniBatchRule):
     """Adam (Kingma & Ba 2015, algorithm 1).
 
     m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2;
@@ -186,7 +177,7 @@ class Adam:
     epsilon: float = 1e-8
     schedule: str | Schedule = "warmup-linear"
 
-    slots: ClassVar[int] = 2
+    slots = 2
 
     def __post_init__(self) -> None:
         check_number("learning_rate", self.learning_rate, least=0, above=True)
@@ -228,17 +219,17 @@ class AdamW(Adam):
     learning_rate, beta1, beta2, epsilon, schedule
         As for `Adam`. The schedule scales the decay too, as in the paper.
     weight_decay : float
-        Share of the weights, times the rate, that a step takes off.
+        Times the rate: the fraction by which a step shrinks the weights.
     """
 
     weight_decay: float = 0.01
 
-    decoupled: ClassVar[int] = 7
+    decay_index = 7  # after the seven of Adam
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number("weight_decay", self.weight_decay, least=0)
 
     def coefficients(self, step: int, rate: float) -> tuple[float, ...]:
-        """Return Adam's coefficients and the share that is taken off the weights."""
+        """Return the coefficients of Adam, and the factor by which weights decay."""
         return (*super().coefficients(step, rate), rate * self.weight_decay)

@@ -20,7 +20,7 @@ def norm(a: Vector) -> float:
     return math.sqrt(dot(a, a))
 
 
-def least_fall(error: float, dtype: Any) -> float:
+def smallest_visible_decrease(error: float, dtype: Any) -> float:
     """Return the fall of E below which it cannot be told from the rounding of Theta's type."""
     return float(np.finfo(dtype).eps) * abs(error)
 
@@ -35,7 +35,7 @@ def evaluate(objective: Objective, theta: Vector) -> tuple[float, Vector | None]
     return error, gradient
 
 
-def along(theta: Vector, rate: float, direction: Vector) -> Vector:
+def step_along(theta: Vector, rate: float, direction: Vector) -> Vector:
     """Return theta + rate * direction; a step beyond the largest number gives infinity, without a warning."""
     with np.errstate(over="ignore"):
         moved: Vector = theta + rate * direction

@@ -1,86 +1,125 @@
-"""What a fitted network does on data: figures and pictures, for the command line and reports."""
+"""Figures of a network on labelled samples: accuracy, E, calibration, confusion matrix, worst mistakes."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
-from thetanet.classifier.fitted import FittedNetwork
-from thetanet.data.dataset import Dataset
-from thetanet.errors import InputError
+from thetanet.data.door import make_source
+from thetanet.data.skipping import warn_of_skipped
+from thetanet.data.source import Rows
+from thetanet.models.fitted import FittedNetwork, network_of
 from thetanet.network import cross_entropy
+
+CALIBRATION_BINS = 15
+
+Progress = Callable[[int, int], object]  # (parts read, parts)
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a network says about labelled samples, and whether it is right; from one forward propagation.
+    """The answers of a network to some labelled samples, from one forward propagation.
 
     Attributes
     ----------
-    y, predicted : arrays of shape (M,), or (M, D_O) for multi-label
-        True labels and answers.
+    rows : Rows
+        The samples.
+    predicted : array of shape (M,), or (M, D_O) for multi-label
+        As of `predict`.
     wrong : array of shape (M,)
-        For multi-label, whether any label is wrong.
+        Whether each answer is wrong; for multi-label, whether any label is.
     probability : array of shape (M, n_classes)
         As of `predict_proba`.
     confidence : array of shape (M,)
         As of `confidence`.
     error : float
-        E per sample.
+        E, summed over the samples.
     """
 
-    y: NDArray[Any]
+    rows: Rows
     predicted: NDArray[Any]
     wrong: NDArray[np.bool_]
     probability: NDArray[Any]
     confidence: NDArray[Any]
     error: float
 
-    @classmethod
-    def of(cls, net: FittedNetwork, X: Any, y: Any) -> Answers:
-        """Ask a fitted network about each row of X.
 
-        Raises
-        ------
-        InputError
-            If the data has another number of inputs, or labels that the network does not know.
-        """
-        if X.shape[1] != net.theta_.D_I:
-            raise InputError(
-                f"the data has {X.shape[1]} inputs, but the model takes {net.theta_.D_I}: give data like it "
-                "was trained on"
-            )
-        labels, y = net._labels, np.asarray(y)
-        if y.ndim == 2 and y.shape[1] == 1 and not labels.multilabel:  # as training takes it
-            y = y[:, 0]
-        targets = labels.targets(y)
-        if len(targets) != X.shape[0]:
-            raise InputError(f"X has {X.shape[0]} samples, but y has {len(y)}: give one label a sample")
-        A2 = net.decision_function(X).reshape(len(y), -1)
-        L = targets if targets.ndim == 2 else targets[:, None] == np.arange(labels.D_O)
-        predicted = labels.decide(A2)
-        return cls(
-            y=y,
-            predicted=predicted,
-            wrong=(predicted != y).reshape(len(y), -1).any(axis=1),
-            probability=labels.probabilities(A2),
-            confidence=labels.confidence(A2),
-            error=float(cross_entropy(A2.astype(np.float64), L.astype(np.float64)).sum()) / len(y),
-        )
+def iter_answers(net: Any, X: Any, y: Any = None, progress: Progress | None = None) -> Iterator[Answers]:
+    """Yield the answers of a network to labelled samples, a part of the source at a time.
+
+    Malformed rows that were left out are warned of at the end.
+
+    Parameters
+    ----------
+    net, X, y, progress
+        As for `evaluate`.
+
+    Raises
+    ------
+    DataFileError, InputError
+        As `evaluate`.
+    """
+    network = network_of(net)
+    source = network.align(make_source(X, y))
+    empty = True
+    for rows in source.iter_rows(progress):
+        empty = False
+        yield _compute_answers(network, network.check_rows(rows, source.name))
+    if empty:
+        raise source.empty_error()
+    warn_of_skipped(source.skipped_rows())
+
+
+def _compute_answers(network: FittedNetwork, rows: Rows) -> Answers:
+    labels = network.labels
+    if labels.multilabel and rows.y.ndim == 1:  # a single column of labels
+        rows = rows._replace(y=rows.y[:, None])
+    targets = labels.targets(rows.y)
+    L = targets if targets.ndim == 2 else targets[:, None] == np.arange(labels.D_O)
+    A2 = network.propagate(rows.X, "A2")
+    predicted = labels.decide(A2)
+    return Answers(
+        rows=rows,
+        predicted=predicted,
+        wrong=(predicted != rows.y).reshape(rows.M, -1).any(axis=1),
+        probability=labels.probabilities(A2),
+        confidence=labels.confidence(A2),
+        error=float(cross_entropy(A2.astype(np.float64), L.astype(np.float64)).sum()),
+    )
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of a network on labelled data.
+    """Figures of a network on labelled samples.
 
-    `error` is E per sample. `confusion` (rows true, columns predicted), `worst` (the mistakes made with the
-    highest probability), `calibration_error` (the expected calibration error of `predict_proba`, 15 bins;
-    Guo et al. 2017) are None and empty for multi-label. `answered` and `accuracy_answered` are about the
-    samples whose confidence is not below `reject_below`.
+    Attributes
+    ----------
+    samples, mistakes : int
+        Number of samples, and of wrong answers.
+    accuracy, error : float
+        Share of correct answers, and E per sample.
+    labels : list
+        The classes.
+    confusion : list of lists of int, or None
+        Numbers of samples: rows are true, columns predicted classes. None for multi-label.
+    worst : list of dict
+        The mistakes with the highest probability: row (from 0, in the order of the source), true, predicted,
+        probability, probability_of_true. Empty for multi-label.
+    calibration_error : float or None
+        See `compute_calibration_error`. None for multi-label.
+    reject_below : float
+        Samples of a lower confidence are rejected.
+    answered : int
+        Number of samples that are not rejected.
+    accuracy_answered : float or None
+        Accuracy on these; None without any.
+    worst_inputs : array of shape (len(worst), D_I), or None
+        The inputs of the worst mistakes, where `evaluate` was asked to keep them.
     """
 
     samples: int
@@ -94,121 +133,178 @@ class Evaluation:
     reject_below: float = 0.0
     answered: int = 0
     accuracy_answered: float | None = None
+    worst_inputs: NDArray[Any] | None = field(default=None, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields as a dict of JSON types."""
-        return asdict(self)
+        """Return the figures as a dict of JSON types."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "worst_inputs"}
 
 
-def evaluation(
-    net: FittedNetwork,
+def evaluate(
+    net: Any,
     X: Any,
-    y: Any,
-    worst: int = 10,
+    y: Any = None,
+    *,
+    worst: int | None = 10,
     reject_below: float = 0.0,
-    answers: Answers | None = None,
+    keep_inputs: bool = False,
+    progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure a fitted network on labelled data.
+    """Measure a fitted network on labelled samples.
 
-    With `reject_below`, no answer is given where `net.confidence` is lower. `answers` are the network's to X,
-    if they are known already.
+    A source is read once, one part after the other. All samples count the same: weights are for training.
+
+    Parameters
+    ----------
+    net : FittedNetwork or fitted classifier
+        The network.
+    X : Source, or array, sparse matrix or frame of shape (M, D_I)
+        Samples. Where both network and samples have names of inputs, the order of the inputs does not matter.
+    y : array of shape (M,), or (M, D_O) for multi-label
+        Labels; a source has them itself.
+    worst : int or None
+        How many of the worst mistakes to list; None lists all.
+    reject_below : float
+        Samples whose confidence is lower are not answered.
+    keep_inputs : bool
+        Keep the inputs of the listed mistakes.
+    progress : callable, optional
+        Called with (parts read, parts) after each part.
 
     Raises
     ------
+    DataFileError
+        If a part cannot be read, or its inputs have other names.
     InputError
-        If the data has another number of inputs, or labels that the network does not know.
+        If there are no samples, another number of inputs, or labels that the network does not know.
     """
-    answers = Answers.of(net, X, y) if answers is None else answers
-    y, predicted, wrong = answers.y, answers.predicted, answers.wrong
-    labels = net.classes_.tolist()
-    confusion, mistakes, calibration = None, [], None
-    answered = answers.confidence >= reject_below
-    if y.ndim == 1:
-        calibration = calibration_error(answers.probability.max(axis=1), ~wrong)
-        pairs = np.searchsorted(net.classes_, y) * len(labels) + np.searchsorted(net.classes_, predicted)
-        confusion = np.bincount(pairs, minlength=len(labels) ** 2).reshape(-1, len(labels)).tolist()
-        rows = np.flatnonzero(wrong)
-        true, said = y.tolist(), predicted.tolist()
-        shares = answers.probability[rows]
-        for place in np.argsort(-shares.max(axis=1, initial=0), kind="stable")[:worst]:
-            row = int(rows[place])
-            mistakes.append(
-                {
-                    "row": row,
-                    "true": true[row],
-                    "predicted": said[row],
-                    "probability": float(shares[place].max()),
-                    "probability_of_true": float(shares[place][labels.index(true[row])]),
-                }
+    sums = EvaluationSums(network_of(net), worst, reject_below, keep_inputs)
+    for answers in iter_answers(net, X, y, progress):
+        sums.add(answers)
+    return sums.result()
+
+
+class EvaluationSums:
+    """An evaluation under way: figures are added up part by part.
+
+    Parameters
+    ----------
+    network : FittedNetwork
+        The network whose answers are added.
+    worst, reject_below, keep_inputs
+        As for `evaluate`.
+    """
+
+    def __init__(
+        self,
+        network: FittedNetwork,
+        worst: int | None = 10,
+        reject_below: float = 0.0,
+        keep_inputs: bool = False,
+    ) -> None:
+        self.reject_below = reject_below
+        self._classes, self._labels = network.classes, network.classes.tolist()
+        self._worst, self._keep_inputs = worst, keep_inputs
+        self._samples = self._mistakes = self._answered = self._wrong_answered = 0
+        self._error = 0.0
+        self._confusion: NDArray[np.int64] | None = None
+        self._calibration = np.zeros((2, CALIBRATION_BINS))
+        self._listed: list[tuple[dict[str, Any], Any]] = []  # mistakes, and their inputs where they are kept
+
+    def add(self, answers: Answers) -> None:
+        """Add the answers to the next samples."""
+        wrong = answers.wrong
+        if answers.rows.y.ndim == 1:
+            n = len(self._labels)
+            true, predicted = (
+                np.searchsorted(self._classes, labels) for labels in (answers.rows.y, answers.predicted)
             )
-    return Evaluation(
-        samples=len(y),
-        accuracy=1 - int(wrong.sum()) / len(y),
-        mistakes=int(wrong.sum()),
-        error=answers.error,
-        labels=labels,
-        confusion=confusion,
-        worst=mistakes,
-        calibration_error=calibration,
-        reject_below=reject_below,
-        answered=int(answered.sum()),
-        accuracy_answered=float(1 - wrong[answered].mean()) if answered.any() else None,
+            counts = np.bincount(true * n + predicted, minlength=n**2).reshape(n, n)
+            self._confusion = counts if self._confusion is None else self._confusion + counts
+            self._calibration += _sum_by_bin(answers.probability.max(axis=1), ~wrong)
+            self._list_mistakes(answers)
+        answered = answers.confidence >= self.reject_below
+        self._samples += answers.rows.M
+        self._mistakes += int(wrong.sum())
+        self._answered += int(answered.sum())
+        self._wrong_answered += int(wrong[answered].sum())
+        self._error += answers.error
+
+    def _list_mistakes(self, answers: Answers) -> None:
+        """Merge the worst mistakes of these samples into the list."""
+        rows = np.flatnonzero(answers.wrong)
+        highest = answers.probability[rows].max(axis=1, initial=0)
+        order = rows[np.argsort(-highest, kind="stable")[: self._worst]]
+        true, predicted = answers.rows.y[order].tolist(), answers.predicted[order].tolist()
+        for place, row in enumerate(order.tolist()):
+            probability = answers.probability[row]
+            mistake = {
+                "row": self._samples + row,
+                "true": true[place],
+                "predicted": predicted[place],
+                "probability": float(probability.max()),
+                "probability_of_true": float(probability[self._labels.index(true[place])]),
+            }
+            self._listed.append((mistake, answers.rows.X[[row]] if self._keep_inputs else None))
+        self._listed.sort(key=lambda each: -each[0]["probability"])
+        del self._listed[len(self._listed) if self._worst is None else self._worst :]
+
+    def result(self) -> Evaluation:
+        """Return the figures of all samples that were added."""
+        confusion, samples = self._confusion, self._samples
+        calibration = None
+        if confusion is not None:
+            calibration = _calibration_error(self._calibration, samples)
+        inputs = None
+        if self._keep_inputs and self._listed:
+            inputs = np.concatenate([_as_dense(X) for _, X in self._listed])
+        return Evaluation(
+            samples=samples,
+            accuracy=1 - self._mistakes / samples,
+            mistakes=self._mistakes,
+            error=self._error / samples,
+            labels=self._labels,
+            confusion=None if confusion is None else confusion.tolist(),
+            worst=[mistake for mistake, _ in self._listed],
+            calibration_error=calibration,
+            reject_below=self.reject_below,
+            answered=self._answered,
+            accuracy_answered=1 - self._wrong_answered / self._answered if self._answered else None,
+            worst_inputs=inputs,
+        )
+
+
+def _as_dense(X: Any) -> NDArray[Any]:
+    return X if isinstance(X, np.ndarray) else np.asarray(X.toarray())
+
+
+def compute_calibration_error(probability: npt.ArrayLike, correct: npt.ArrayLike) -> float:
+    """Return the expected calibration error (Guo et al. 2017).
+
+    Answers are put into 15 bins by their probability; the result is the mean over all answers of the distance
+    between the mean probability and the share of correct answers in their bin.
+
+    Parameters
+    ----------
+    probability : array of shape (M,)
+        Probability of each answer, in [0, 1].
+    correct : array of shape (M,)
+        Whether each answer is correct.
+    """
+    probability = np.asarray(probability)
+    return _calibration_error(_sum_by_bin(probability, correct), len(probability))
+
+
+def _sum_by_bin(probability: NDArray[Any], correct: npt.ArrayLike) -> NDArray[np.float64]:
+    """Return the sums of probabilities and of correct answers in each bin: shape (2, bins)."""
+    place = np.minimum((probability * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    return np.stack(
+        [
+            np.bincount(place, weights=np.asarray(values), minlength=CALIBRATION_BINS)
+            for values in (probability, correct)
+        ]
     )
 
 
-def calibration_error(probability: Any, right: Any, bins: int = 15) -> float:
-    """Return the expected calibration error: in bins, how far probability and share of right differ."""
-    place = np.minimum((np.asarray(probability) * bins).astype(int), bins - 1)
-    distance = np.bincount(place, weights=probability) - np.bincount(place, weights=right)
-    return float(np.abs(distance).sum() / len(place))
-
-
-def draw_pictures(net: FittedNetwork, dataset: Dataset, folder: Path) -> list[Path]:
-    """Draw the learning curve, hidden units (of square images), deformed samples, the confusion matrix."""
-    from thetanet import plots
-
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = {"learning-curve.png": plots.plot_learning_curve(net.history_)}
-    side = int(np.sqrt(net.theta_.D_I))
-    if side > 1 and side * side == net.theta_.D_I:
-        drawn["hidden-units.png"] = plots.plot_hidden_units(net.theta_, shape=(side, side))
-    deform = getattr(net, "deform", None)
-    if deform is not None:
-        shape = deform.shape_of(dataset.X)
-        drawn["deformed.png"] = plots.plot_images(
-            np.vstack([dataset.X[:10], *(deform(dataset.X[:10], seed=seed) for seed in range(9))]),
-            shape, columns=10, title="The first images, and as training sees them at first",
-        )  # fmt: skip
-    if dataset.X_test is not None:
-        found = evaluation(net, dataset.X_test, dataset.y_test)
-        if found.confusion is not None:
-            drawn["confusion.png"] = plots.plot_confusion(np.array(found.confusion), found.labels)
-    for name, axes in drawn.items():
-        axes.figure.savefig(folder / name)
-    return [folder / name for name in drawn]
-
-
-def draw_answers(net: FittedNetwork, X: Any, y: Any, folder: Path) -> list[Path]:
-    """Draw the confusion matrix, the reliability of the answers, and (of square images) the mistakes."""
-    from thetanet import plots
-
-    folder.mkdir(parents=True, exist_ok=True)
-    answers = Answers.of(net, X, y)
-    found = evaluation(net, X, y, worst=len(answers.y), answers=answers)
-    if found.confusion is None:
-        raise InputError("pictures of the answers: are of one label a sample, not of multi-label data")
-    drawn = {"confusion.png": plots.plot_confusion(np.array(found.confusion), found.labels)}
-    drawn["reliability.png"] = plots.plot_reliability(answers.probability.max(axis=1), ~answers.wrong)
-    side = int(np.sqrt(X.shape[1]))
-    if found.worst and side * side == X.shape[1]:
-        some = found.worst[:200]
-        drawn["mistakes.png"] = plots.plot_images(
-            X[[mistake["row"] for mistake in some]],
-            (side, side),
-            [f"{mistake['true']}, not {mistake['predicted']}" for mistake in some],
-            columns=12,
-            title=f"{found.mistakes:,} of {found.samples:,} wrong, the surest first",
-        )
-    for name, axes in drawn.items():
-        axes.figure.savefig(folder / name)
-    return [folder / name for name in drawn]
+def _calibration_error(sums: NDArray[np.float64], samples: int) -> float:
+    return float(np.abs(sums[0] - sums[1]).sum() / samples)

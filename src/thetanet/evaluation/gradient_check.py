@@ -1,4 +1,4 @@
-"""Is the gradient right? Numeric against analytic derivatives, element by element, over random problems."""
+"""The gradient checked: numeric against analytic derivatives, element by element, over random problems."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.arrays import Samples
+from thetanet.data.samples import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.engine.cpu.engine import CPUEngine
 from thetanet.network import error, error_and_gradient
@@ -31,7 +31,7 @@ class Problem:
     sample_weight: NDArray[np.float64] | None
 
 
-def random_problems(count: int, seed: int = 0) -> Iterator[Problem]:
+def generate_problems(count: int, seed: int = 0) -> Iterator[Problem]:
     """Yield problems of random shapes; labels are hard or soft, samples weighted or not, in turn."""
     rng = np.random.default_rng(seed)
     for number in range(count):
@@ -67,7 +67,7 @@ def numeric_gradient(problem: Problem, step: float = 1e-3) -> Theta:
 
 
 def engine_gradient(theta: Theta, X: Any, L: Any, sample_weight: Any) -> tuple[float, Theta]:
-    """Return what the processor engine computes for the same problem."""
+    """Return E and its gradient by the processor engine, with the signature of `error_and_gradient`."""
     chunk = Samples(
         np.ascontiguousarray(X.T),
         np.ascontiguousarray(L.T),
@@ -88,15 +88,15 @@ def largest_differences(
     derivative in its part where it is smaller than that.
     """
     worst = dict.fromkeys(PARTS, 0.0)
-    for problem in random_problems(count, seed):
+    for problem in generate_problems(count, seed):
         numeric = numeric_gradient(problem)
         _, analytic = gradient(problem.theta, problem.X, problem.L, problem.sample_weight)
-        for part, n, a in zip(PARTS, _parts(numeric), _parts(analytic), strict=True):
+        for part, n, a in zip(PARTS, _split_parts(numeric), _split_parts(analytic), strict=True):
             size = np.maximum(np.abs(n), np.abs(a))
             relative = np.abs(n - a) / np.maximum(size, max(1e-3 * size.max(), 1e-300))
             worst[part] = max(worst[part], float(relative.max()))
     return worst
 
 
-def _parts(theta: Theta) -> tuple[Any, Any, Any, Any]:
+def _split_parts(theta: Theta) -> tuple[Any, Any, Any, Any]:
     return theta.b1, theta.W1, theta.b2, theta.W2

@@ -7,16 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from thetanet.classifier.fitted import FittedNetwork
+from thetanet.data.alignment import align_source
+from thetanet.data.door import as_source
+from thetanet.data.formats.arrays import array_source
+from thetanet.data.scaling import Moments
+from thetanet.models.fitted import FittedNetwork, network_of
+from thetanet.theta import Theta
 
 SATURATED = 0.01  # a unit is saturated at a sample where Z is closer than this to 0 or 1
 _ALWAYS = 0.99  # share of the samples at which a unit must be saturated to count as stuck
-_STILL = 0.01  # standard deviation of Z below which a unit says nothing
+_STILL = 0.01  # standard deviation of Z below which a unit acts as a bias
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `inspect` found. What needs data is None without any.
+    """The health of a network. What is measured on samples is None without any.
 
     Attributes
     ----------
@@ -31,7 +36,7 @@ class Inspection:
     largest : list of dict
         The largest weights: layer, from, to, value.
     samples : int or None
-        Samples that the following was measured on.
+        Number of samples that the following was measured on.
     saturation : float or None
         Share of all activations Z within 0.01 of 0 or 1.
     stuck_units : list of int or None
@@ -57,60 +62,104 @@ class Inspection:
         return asdict(self)
 
 
-def inspect(net: FittedNetwork, X: Any = None, largest: int = 5) -> Inspection:
-    """Look for what is wrong in a fitted network.
+def inspect_network(net: Any, X: Any = None, largest: int = 5) -> Inspection:
+    """Return what may be wrong in a fitted network.
 
     Parameters
     ----------
-    net : FittedNetwork
-        Any fitted classifier of ours.
-    X : array of shape (M, D_I), optional
-        Raw inputs, to see which units are saturated.
+    net : FittedNetwork or fitted classifier
+        The network.
+    X : Source, or array, sparse matrix or frame of shape (M, D_I), optional
+        Raw inputs to measure the hidden units on. A source is read once, one part after the other.
     largest : int
-        How many of the largest weights to list.
+        Number of the largest weights to list.
+
+    Raises
+    ------
+    DataFileError, InputError
+        If a part cannot be read, or the samples have other inputs than the network.
     """
-    theta = net.theta_
-    parts = {"W1": theta.W1, "b1": theta.b1, "W2": theta.W2, "b2": theta.b2}
-    norms = {
+    network = network_of(net)
+    sums = InspectionSums(network)
+    if X is not None:
+        source = as_source(X)
+        if source is None:
+            source = array_source(X, np.zeros(X.shape[0] if hasattr(X, "shape") else len(X), np.uint8))
+        for rows in align_source(source, network.feature_names).iter_rows():
+            sums.add(network.check_rows(rows, source.name).X)
+    return sums.result(largest)
+
+
+class InspectionSums:
+    """An inspection under way: what is measured on samples is added up part by part.
+
+    Parameters
+    ----------
+    network : FittedNetwork
+        The network to inspect.
+    """
+
+    def __init__(self, network: FittedNetwork) -> None:
+        self.network = network
+        self._saturated = np.zeros(network.theta.D_H, np.int64)  # number of samples, for each hidden unit
+        self._moments = Moments.none(network.theta.D_H)
+        self._range: tuple[Any, Any] | None = None  # lowest and highest value of each input
+
+    def add(self, X: Any) -> None:
+        """Add the rows of X, an array or CSR matrix."""
+        Z = self.network.transform(X)
+        self._saturated += ((Z < SATURATED) | (Z > 1 - SATURATED)).sum(axis=0)
+        self._moments = self._moments.plus(Moments.of(Z))
+        low, high = (_as_vector(X.min(axis=0)), _as_vector(X.max(axis=0)))
+        if self._range is not None:
+            low, high = np.minimum(low, self._range[0]), np.maximum(high, self._range[1])
+        self._range = low, high
+
+    def result(self, largest: int = 5) -> Inspection:
+        """Return the inspection, with what was measured on the samples if any were added."""
+        theta = self.network.theta
+        dead = ~np.any(theta.W1, axis=1)
+        measured: dict[str, Any] = {}
+        if self._range is not None:
+            samples = int(self._moments.weight)
+            dead |= self._range[0] == self._range[1]
+            deviation = self._moments.spread / np.sqrt(samples)
+            measured = {
+                "samples": samples,
+                "saturation": float(self._saturated.sum() / (samples * theta.D_H)),
+                "stuck_units": np.flatnonzero(self._saturated / samples >= _ALWAYS).tolist(),
+                "still_units": np.flatnonzero(deviation < _STILL).tolist(),
+            }
+        return Inspection(
+            *theta.shape,
+            norms=_measure_norms(theta),
+            dead_inputs=np.flatnonzero(dead).tolist(),
+            unheard_units=np.flatnonzero(~np.any(theta.W2, axis=1)).tolist(),
+            largest=_list_largest_weights(theta, largest),
+            **measured,
+        )
+
+
+def _measure_norms(theta: Theta) -> dict[str, dict[str, float]]:
+    return {
         name: {
             "norm": float(np.linalg.norm(part)),
             "largest": float(np.abs(part).max()),
             "rms": float(np.sqrt(np.mean(np.square(part, dtype=np.float64)))),
         }
-        for name, part in parts.items()
+        for name, part in {"W1": theta.W1, "b1": theta.b1, "W2": theta.W2, "b2": theta.b2}.items()
     }
-    found: list[dict[str, Any]] = []
+
+
+def _list_largest_weights(theta: Theta, count: int) -> list[dict[str, Any]]:
+    weights: list[dict[str, Any]] = []
     for layer, W in ((1, theta.W1), (2, theta.W2)):
-        for place in np.argsort(-np.abs(W), axis=None)[:largest]:
+        for place in np.argsort(-np.abs(W), axis=None)[:count]:
             i, j = np.unravel_index(place, W.shape)
-            found.append({"layer": layer, "from": int(i), "to": int(j), "value": float(W[i, j])})
-    found.sort(key=lambda weight: -abs(weight["value"]))
-    dead = ~np.any(theta.W1, axis=1)
-    seen: dict[str, Any] = {}
-    if X is not None:
-        Z = net.transform(X)
-        saturated = (Z < SATURATED) | (Z > 1 - SATURATED)
-        dead = dead | _never_vary(X)
-        seen = {
-            "samples": len(Z),
-            "saturation": float(saturated.mean()),
-            "stuck_units": np.flatnonzero(saturated.mean(axis=0) >= _ALWAYS).tolist(),
-            "still_units": np.flatnonzero(Z.std(axis=0, dtype=np.float64) < _STILL).tolist(),
-        }
-    return Inspection(
-        *theta.shape,
-        norms=norms,
-        dead_inputs=np.flatnonzero(dead).tolist(),
-        unheard_units=np.flatnonzero(~np.any(theta.W2, axis=1)).tolist(),
-        largest=found[:largest],
-        **seen,
-    )
+            weights.append({"layer": layer, "from": int(i), "to": int(j), "value": float(W[i, j])})
+    weights.sort(key=lambda weight: -abs(weight["value"]))
+    return weights[:count]
 
 
-def _never_vary(X: Any) -> Any:
-    if not hasattr(X, "min"):
-        X = np.asarray(X)
-    low, high = X.min(axis=0), X.max(axis=0)
-    if hasattr(low, "toarray"):
-        low, high = low.toarray().ravel(), high.toarray().ravel()
-    return np.asarray(low == high)
+def _as_vector(row: Any) -> Any:
+    return row.toarray().ravel() if hasattr(row, "toarray") else np.asarray(row)

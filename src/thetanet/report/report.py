@@ -16,7 +16,7 @@ from thetanet.errors import InputError
 from thetanet.evaluation.figures import Answers, Evaluation, evaluation
 from thetanet.evaluation.inspection import inspect
 from thetanet.evaluation.robustness import robustness
-from thetanet.models.atomic import write_whole
+from thetanet.models.atomic import write_atomically
 from thetanet.models.model_file import Model
 from thetanet.report.inputs import dense, lists_of, samples_of
 from thetanet.report.page import Html, drawing, element, facts, page, section
@@ -41,9 +41,9 @@ _SCALINGS = {
 _TRAINING = {
     "descent": "descent method", "epochs": "epochs asked for", "epoch": "epochs done",
     "batch_size": "mini-batch", "samples": "samples seen", "seconds": "seconds",
-    "error": "E per sample, last epoch", "accuracy": "accuracy, last epoch",
-    "val_error": "E per sample, validation", "val_accuracy": "accuracy, validation",
-    "val_score": "score, validation", "alpha": "L2 penalty (alpha)",
+    "error": "E per sample, last epoch",
+    "accuracy": "accuracy, last epoch", "val_error": "E per sample, validation",
+    "val_accuracy": "accuracy, validation", "val_score": "score, validation", "alpha": "L2 penalty (alpha)",
     "deform": "deformed images", "teacher": "teacher", "class_weight": "class weights",
     "validation_fraction": "share held out", "patience": "patience", "scoring": "scoring",
     "random_state": "seed",
@@ -94,7 +94,7 @@ class Report:
         """
         page = self.html.encode("utf-8", "replace")  # half a pair of surrogates is no text
         try:
-            write_whole(os.path.realpath(path), [page])
+            write_atomically(os.path.realpath(path), [page])
         except (OSError, ValueError) as error:
             raise InputError(f"{os.fspath(path)}: the report cannot be written there: {error}") from error
         return len(page)
@@ -148,9 +148,9 @@ def html_report(
     >>> report.evaluation.samples
     4
     """
-    from thetanet.plots.axes import axes_of
+    from thetanet.plots.axes import prepare_axes
 
-    axes_of(None, (1, 1))  # fails at once where matplotlib is missing
+    prepare_axes(None, (1, 1))  # fails at once where matplotlib is missing
     net._must_be_fitted()
     about = About() if about is None else about
     history = lists_of(net.history_ if history is None else history)
@@ -304,17 +304,17 @@ def _training(about: About, history: Mapping[str, Sequence[Any]]) -> list[Html]:
     rows += [(short(name), _told(name, told[name])) for name in others[:20]]
     if any(history.values()):
         from thetanet.plots import plot_learning_curve
-        from thetanet.plots.axes import axes_of
-        from thetanet.plots.embedding import svg_text
+        from thetanet.plots.axes import prepare_axes
+        from thetanet.plots.embedding import render_svg
 
         try:
-            ax = plot_learning_curve(history, ax=axes_of(None, (5.4, 3.3)))
+            ax = plot_learning_curve(history, ax=prepare_axes(None, (5.4, 3.3)))
             first, last = (float(history["error"][place]) for place in (0, -1))
         except (TypeError, ValueError, OverflowError) as problem:
             raise InputError(f"history: is not that of a training: {problem}") from None
         ax.set_title("", loc="left")
         alt = f"Learning curve, {len(history['error'])} epochs: E per sample from {first:.4g} to {last:.4g}"
-        parts.append(drawing(svg_text(ax, "learning"), alt, "E per sample and share of errors, by epoch"))
+        parts.append(drawing(render_svg(ax, "learning"), alt, "E per sample and share of errors, by epoch"))
     elif rows:
         parts.append(
             element("p", "A model file keeps the last figures of its training, not the curve.", class_="note")

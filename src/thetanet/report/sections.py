@@ -97,8 +97,8 @@ def per_class(answers: Answers, labels: Sequence[Any]) -> Html:
 def belief(answers: Answers) -> list[Html]:
     """Return reliability and rejection, drawn side by side and as a table."""
     from thetanet.plots import plot_rejection, plot_reliability
-    from thetanet.plots.axes import axes_of
-    from thetanet.plots.embedding import svg_text
+    from thetanet.plots.axes import prepare_axes
+    from thetanet.plots.embedding import render_svg
 
     p = answers.probability
     if answers.y.ndim == 1:
@@ -109,19 +109,21 @@ def belief(answers: Answers) -> list[Html]:
     for name, ax, alt, caption in (
         (
             "reliability",
-            plot_reliability(np.clip(sure, 0, 1), right, ax=axes_of(None, (4.3, 3.8))),
+            plot_reliability(np.clip(sure, 0, 1), right, ax=prepare_axes(None, (4.3, 3.8))),
             "Share of right answers by the probability that the network gives them",
             "On the dashed line, answers are as often right as the network says. Above: how many.",
         ),
         (
             "rejection",
-            plot_rejection(np.clip(answers.confidence, 0, 1), ~answers.wrong, ax=axes_of(None, (4.3, 3.8))),
+            plot_rejection(
+                np.clip(answers.confidence, 0, 1), ~answers.wrong, ax=prepare_axes(None, (4.3, 3.8))
+            ),
             "Share of wrong answers among those given, by the share of samples that are answered",
             "Giving only the surest answers. Dots: no answer below a confidence of 0.5, 0.9, 0.99.",
         ),
     ):
         ax.set_title("", loc="left")
-        drawn.append(drawing(svg_text(ax, name), alt, caption))
+        drawn.append(drawing(render_svg(ax, name), alt, caption))
     rows = []
     for threshold in (0.0, 0.5, 0.9, 0.99):
         given = answers.confidence >= threshold
@@ -158,7 +160,7 @@ def mistakes(X: Any, found: Evaluation, shape: tuple[int, int] | None) -> list[H
         ]
         headings = "row", "true class", "answer", "its probability", "of the true class"
         return [element("p", count), table("The surest mistakes", headings, rows)]
-    from thetanet.plots.embedding import pixels_text
+    from thetanet.plots.embedding import render_pixels
 
     shown = found.worst[: int(np.clip(60_000 // (shape[0] * shape[1]), 12, 60))]
     items = []
@@ -167,7 +169,7 @@ def mistakes(X: Any, found: Evaluation, shape: tuple[int, int] | None) -> list[H
         row, true, answer = mistake["row"], short(mistake["true"]), short(mistake["predicted"])
         sure = percent(mistake["probability"])
         alt = f"Sample {row}: {true}, taken for {answer}"
-        source = pixels_text(image.reshape(shape))
+        source = render_pixels(image.reshape(shape))
         shot = element("img", src=source, alt=alt, width=shape[1], height=shape[0])
         items.append(element("li", shot, f"{true}, not {answer}", element("span", sure)))
     return [element("p", count + said), element("ul", *items, class_="gallery")]
@@ -181,7 +183,7 @@ def inside(
     theta = net.theta_
     if shape is not None:
         from thetanet.plots import plot_hidden_units
-        from thetanet.plots.embedding import png_text
+        from thetanet.plots.embedding import render_png
 
         n = min(theta.D_H, 48)
         units = np.argsort(-np.linalg.norm(theta.W2, axis=1), kind="stable")[:n]
@@ -190,7 +192,7 @@ def inside(
         ax.set_xlabel("")
         which = f"The {n} hidden units with the most influence" if n < theta.D_H else f"All {n} hidden units"
         caption = f"{which}: their weights, blue negative, red positive, each unit by its largest."
-        parts.append(picture(png_text(ax, 130), f"Weights into {n} hidden units as images", caption))
+        parts.append(picture(render_png(ax, 130), f"Weights into {n} hidden units as images", caption))
     rows = [
         (name, *(f"{row[column]:.4g}" for column in ("norm", "rms", "largest")))
         for name, row in health.norms.items()

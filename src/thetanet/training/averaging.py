@@ -12,89 +12,71 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from thetanet.descent import resolve_schedule
 from thetanet.engine import Engine, Measure
 from thetanet.theta import Theta
-from thetanet.training.checkpoints import Keeper
-from thetanet.training.passes import Epoch, Progress
+from thetanet.training.passes import run_epoch, step_coefficients
+from thetanet.training.session import EpochResult, Session
 
 
-def local_steps(
-    theta: Theta,
-    samples: Any,
-    engine: Any,
-    rule: Any,
-    epochs: int,
-    batch_size: int,
-    rng: np.random.Generator,
-    alpha: float,
-    progress: Progress | None,
-    keeper: Keeper,
-) -> Generator[Epoch]:
-    """Descend in mini-batches group by group, and yield after each average; `theta` is then up to date."""
+class _Epoch(NamedTuple):
+    """What all groups have to know of an epoch."""
+
+    shape: tuple[int, int, int]
+    rule: Any
+    batch_size: int
+    decay: float
+    number: int
+    epochs: int
+    seed: int
+    total_weight: float
+
+
+def run_local_sgd(session: Session) -> Generator[EpochResult]:
+    """Descend in mini-batches group by group, and yield after each average; the Theta is then up to date."""
+    theta, rule, writer = session.theta, session.method, session.checkpoints
+    samples: Any = session.samples
+    engine: Any = session.engine
     schedule = resolve_schedule(rule.schedule)
-    snapshot = keeper.snapshot
-    flat = theta.flat.copy()
+    snapshot, flat = writer.snapshot, theta.flat.copy()
     state = np.zeros((rule.slots, flat.size), flat.dtype) if snapshot is None else snapshot.state["slots"]
-    averaged = getattr(rule, "averaged", False)  # then the last thing that the rule remembers is the result
-    n = samples.total_weight
-    for epoch in range(keeper.epoch, epochs):
-        seed = int(rng.integers(2**63))
-        numbers, flat, state = engine.total(
-            samples.held,
-            descend,
-            flat,
-            state,
-            theta.shape,
-            rule,
-            batch_size,
-            alpha / n,
-            (epoch, epochs),
-            seed,
-            n,
-        )
-        measure = Measure(*numbers.tolist())
-        theta.flat[...] = state[-1] if averaged else flat
-        if progress is not None:
-            progress(samples.M, samples.M)
-        yield measure, rule.learning_rate * schedule((epoch + 1) / epochs), samples.M
-        keeper.save(epoch + 1, partial(np.copy, flat), partial(dict, slots=state), epoch + 1,
-                    rng.bit_generator.state, now=epoch + 1 == epochs)  # fmt: skip
+    for number in range(writer.epoch, session.epochs):
+        epoch = _Epoch(
+            theta.shape, rule, session.batch_size, session.decay, number, session.epochs,
+            int(session.rng.integers(2**63)), samples.total_weight,
+        )  # fmt: skip
+        sums, flat, state = engine.reduce(samples.groups, run_group_epoch, flat, state, epoch)
+        measure = Measure(*sums.tolist())
+        theta.flat[...] = rule.result(flat, state)
+        if session.progress is not None:
+            session.progress(samples.M, samples.M)
+        rate = rule.learning_rate * schedule((number + 1) / session.epochs)
+        yield EpochResult(measure, rate, samples.M)
+        writer.save(number + 1, partial(np.copy, flat), partial(dict, slots=state), number + 1,
+                    session.rng.bit_generator.state, now=number + 1 == session.epochs)  # fmt: skip
 
 
-def descend(
-    engine: Engine,
-    group: Any,
-    number: int,
-    flat: Any,
-    state: Any,
-    shape: tuple[int, int, int],
-    rule: Any,
-    batch_size: int,
-    decay: float,
-    when: tuple[int, int],
-    seed: int,
-    total: float,
+def run_group_epoch(
+    engine: Engine, group: Any, number: int, flat: Any, state: Any, epoch: _Epoch
 ) -> tuple[Any, Any, Any]:
     """Take the steps of one group: return its measure, and its share of the mean Theta and memory."""
-    epoch, epochs = when
-    schedule, steps = resolve_schedule(rule.schedule), group.steps(batch_size)
-    rng = np.random.default_rng([seed, number])
-    stepper = engine.stepper(Theta.from_flat(flat, *shape), rule, batch_size, decay, state)
-    measures, taken = [np.zeros((0, 3))], 0
-    for chunk in group.chunks(rng, epoch / epochs, batch_size):
-        rows = rng.permutation(chunk.X.shape[0])
-        count = -(-len(rows) // batch_size)
-        coefficients = [
-            rule.coefficients(epoch * steps + t, rule.learning_rate * schedule((epoch + t / steps) / epochs))
-            for t in range(taken, taken + count)
-        ]
-        measures.append(stepper.run(chunk, rows, np.array(coefficients, np.float64)))
-        taken += count
-    measure = np.array(Measure.of(np.concatenate(measures)))
-    share = flat.dtype.type(measure[2] / total)
+    rule = epoch.rule
+    schedule, steps = resolve_schedule(rule.schedule), group.steps(epoch.batch_size)
+    rates = [rule.learning_rate * schedule((epoch.number + t / steps) / epoch.epochs) for t in range(steps)]
+    theta = Theta.from_flat(flat, *epoch.shape)
+    stepper = engine.stepper(theta, rule, epoch.batch_size, epoch.decay, state)
+    measures = run_epoch(
+        stepper,
+        group,
+        epoch.batch_size,
+        np.random.default_rng([epoch.seed, number]),
+        step_coefficients(rule, epoch.number * steps, rates),
+        training_progress=epoch.number / epoch.epochs,
+    )
+    measure = np.array(Measure.of(measures))
+    share = flat.dtype.type(measure[2] / epoch.total_weight)
     return measure, stepper.theta().flat * share, stepper.state() * share

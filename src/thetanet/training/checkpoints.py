@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from thetanet.checks import check_number
 from thetanet.errors import CheckpointError, CheckpointWarning
-from thetanet.models.atomic import write_whole
+from thetanet.models.atomic import write_atomically
 
 _SECONDS = 30.0  # between checkpoints if the user names no number of steps
 # What damaged bytes make zipfile, NumPy and json raise (RuntimeError: flags that mean encryption or an
@@ -32,8 +32,8 @@ class Snapshot:
 
     Attributes
     ----------
-    made_for : dict
-        What must be the same for the training that goes on: method, batch, data, ...
+    fingerprint : dict
+        What must be the same for the training that goes on: method, batch size, data, ...
     theta : array
         Theta, in the coordinates of the scaled inputs.
     state : dict
@@ -52,7 +52,7 @@ class Snapshot:
         Arrays and numbers of whoever trains, e.g. the best Theta so far.
     """
 
-    made_for: dict[str, Any]
+    fingerprint: dict[str, Any]
     theta: NDArray[Any]
     state: dict[str, Any]
     epoch: int
@@ -101,7 +101,7 @@ class Checkpoints:
         name = f"checkpoint-{snapshot.epoch:06d}-{len(snapshot.measures):09d}.npz"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(str(self.folder / name), [_encode(snapshot)])
+            write_atomically(str(self.folder / name), [_encode(snapshot)])
             for old in self._files()[self.keep :]:
                 old.unlink()
             self._warned = False
@@ -114,7 +114,7 @@ class Checkpoints:
                     stacklevel=2,
                 )
 
-    def latest(self, made_for: dict[str, Any]) -> Snapshot | None:
+    def latest(self, fingerprint: dict[str, Any]) -> Snapshot | None:
         """Return the newest checkpoint that can be read; None if there is none at all.
 
         Raises
@@ -131,8 +131,8 @@ class Checkpoints:
                     f"{file}: damaged ({problem}); an older one is tried", CheckpointWarning, stacklevel=2
                 )
                 continue
-            for name, value in json.loads(json.dumps(made_for)).items():
-                before = snapshot.made_for.get(name)
+            for name, value in json.loads(json.dumps(fingerprint)).items():
+                before = snapshot.fingerprint.get(name)
                 if before != value:
                     raise CheckpointError(
                         f"{file}: was made with {name}={before}, not {value}: resume with what it was made "
@@ -162,7 +162,7 @@ class Checkpoints:
 
 
 @dataclass
-class Keeper:
+class CheckpointWriter:
     """Writes checkpoints of a training, and knows the one that it goes on from.
 
     Attributes
@@ -171,7 +171,7 @@ class Keeper:
         Where to write; None writes nothing.
     snapshot : Snapshot, optional
         Where to go on.
-    made_for : dict
+    fingerprint : dict
         What must be the same for the training that goes on.
     extra : callable
         Returns arrays and numbers to be kept with each checkpoint.
@@ -179,7 +179,7 @@ class Keeper:
 
     checkpoints: Checkpoints | None = None
     snapshot: Snapshot | None = None
-    made_for: dict[str, Any] = field(default_factory=dict)
+    fingerprint: dict[str, Any] = field(default_factory=dict)
     extra: Callable[[], dict[str, Any]] = dict
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -200,7 +200,7 @@ class Keeper:
         """Epochs that are complete at the start."""
         return 0 if self.snapshot is None else self.snapshot.epoch
 
-    def left(self, before: int, steps: int) -> int | None:
+    def steps_until_next(self, before: int, steps: int) -> int | None:
         """Return the steps to the next checkpoint, `steps` after `before`, if that is known."""
         every = None if self.checkpoints is None else self.checkpoints.every
         return None if every is None else every - (before + steps) % every
@@ -214,7 +214,7 @@ class Keeper:
             return
         self.checkpoints.save(
             Snapshot(
-                made_for=self.made_for, theta=theta(), state=state(), epoch=epoch, rng=dict(rng),
+                fingerprint=self.fingerprint, theta=theta(), state=state(), epoch=epoch, rng=dict(rng),
                 measures=np.zeros((0, 3)) if measures is None else measures,
                 history=list(self.history), seconds=self.seconds,
                 extra=self.extra(),
@@ -231,7 +231,7 @@ def _encode(snapshot: Snapshot) -> memoryview:
                 arrays[f"{group}.{name}"] = value
             else:
                 numbers[group][name] = value
-    for name in ("made_for", "epoch", "rng", "history", "seconds"):
+    for name in ("fingerprint", "epoch", "rng", "history", "seconds"):
         numbers[name] = getattr(snapshot, name)
     text = json.dumps(numbers, default=lambda number: number.item()).encode()
     file = io.BytesIO()

@@ -2,39 +2,64 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from thetanet.models.fitted import FittedNetwork
+from thetanet.training.callbacks import Callback
+from thetanet.training.record import Record
 
 
-class Best:
-    """The best Theta so far.
+class EarlyStopping(Callback):
+    """Keeps the best network so far, and ends a training that has not improved for long.
+
+    An epoch is judged by its `val_score`, or by -`val_error` where there is none.
 
     Parameters
     ----------
     patience : int
         Epochs without a better score after which to stop.
-    kept : dict
-        What `state` returned when the training was interrupted; empty at a fresh start.
+
+    Attributes
+    ----------
+    best_network : FittedNetwork or None
+        The network of the best epoch.
+    best_epoch, best_score : int, float
+        That epoch, and its score.
     """
 
-    def __init__(self, patience: int, kept: dict[str, Any]) -> None:
+    def __init__(self, patience: int) -> None:
         self.patience = patience
-        self.theta: NDArray[Any] | None = kept.get("best_theta")
-        self.score: float = kept.get("best_score", -np.inf)
-        self.epoch: int = kept.get("best_epoch", 0)
+        self.best_network: FittedNetwork | None = None
+        self.best_epoch, self.best_score = 0, -np.inf
 
-    def look(self, score: float, epoch: int, theta: NDArray[Any]) -> bool:
-        """Remember Theta if its score is the highest so far; tell whether to stop."""
-        if score > self.score or self.theta is None:
+    def on_epoch_end(self, record: Record, network: FittedNetwork) -> bool:
+        """Keep the network if its score is the highest so far; return whether to stop."""
+        score = record.val_score
+        if score is None:
+            assert record.val_error is not None
+            score = -record.val_error
+        if score > self.best_score or self.best_network is None:
             # A score that is no number is none: any other is higher.
-            score = -np.inf if np.isnan(score) else float(score)
-            self.theta, self.score, self.epoch = theta.copy(), score, epoch
-        return epoch - self.epoch >= self.patience
+            self.best_score = -np.inf if np.isnan(score) else float(score)
+            self.best_network, self.best_epoch = network, record.epoch
+        return record.epoch - self.best_epoch >= self.patience
+
+    def result(self) -> FittedNetwork | None:
+        """Return the best network."""
+        return self.best_network
 
     def state(self) -> dict[str, Any]:
-        """Return what has to be kept to go on later."""
-        if self.theta is None:
+        """Return the best network and its score."""
+        if self.best_network is None:
             return {}
-        return {"best_theta": self.theta, "best_score": self.score, "best_epoch": self.epoch}
+        flat = self.best_network.theta.flat
+        return {"best_theta": flat, "best_score": self.best_score, "best_epoch": self.best_epoch}
+
+    def restore(self, state: dict[str, Any], network: FittedNetwork) -> None:
+        """Go on from a state."""
+        if "best_theta" in state:
+            self.best_network = replace(network, theta=network.theta.like(state["best_theta"]))
+            self.best_score, self.best_epoch = state["best_score"], state["best_epoch"]

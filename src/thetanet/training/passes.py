@@ -1,112 +1,127 @@
-"""Descent over samples: mini-batches in stretches, whole passes in iterations, one yield an epoch."""
+"""Descent over samples: mini-batches in short calls, whole passes in iterations, one result an epoch."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
-from thetanet.data.arrays import Samples
+from thetanet.data.samples import Samples
 from thetanet.descent import resolve_schedule
-from thetanet.engine import Engine, Measure, Stepper
+from thetanet.engine import Measure, Stepper
 from thetanet.errors import DivergedError
 from thetanet.theta import Theta
-from thetanet.training.checkpoints import Keeper
+from thetanet.training.session import EpochResult, Progress, Session
 
-_STRETCH = 0.2  # seconds between looks at progress, Ctrl-C and servers
+_SECONDS_PER_CALL = 0.2  # of the engine, between looks at progress, Ctrl-C and servers
 
-_stretches: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # what fitted last time, for each stepper
-
-Progress = Callable[[int, int], None]  # (samples seen in this epoch, samples in an epoch)
-Epoch = tuple[Measure, float, int]  # measure, last rate, samples seen
+_steps_per_call: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # what fitted last time, for each stepper
 
 
-def mini_batches(
-    theta: Theta,
-    samples: Samples,
-    engine: Engine,
-    rule: Any,
-    epochs: int,
-    batch_size: int,
-    rng: np.random.Generator,
-    alpha: float,
-    progress: Progress | None,
-    keeper: Keeper,
-) -> Generator[Epoch]:
-    """Descend in mini-batches, and yield at the end of each epoch; `theta` is then up to date."""
+class ChunkedSamples(Protocol):
+    """What an epoch of mini-batches is taken over."""
+
+    @property
+    def M(self) -> int:
+        """Number of samples."""
+
+    def chunks(
+        self, rng: np.random.Generator | None = None, training_progress: float = 0.0, multiple: int = 1
+    ) -> Any:
+        """Yield chunks of samples, in a random order."""
+
+
+def run_mini_batches(session: Session) -> Generator[EpochResult]:
+    """Descend in mini-batches; `session.theta` is up to date after each epoch, and when the loop is left."""
+    theta, samples, rule = session.theta, session.samples, session.method
+    batch_size, epochs, rng, writer = session.batch_size, session.epochs, session.rng, session.checkpoints
     schedule = resolve_schedule(rule.schedule)
     per_epoch = -(-samples.M // batch_size)
-    snapshot = keeper.snapshot
-    stepper = engine.stepper(
-        theta,
-        rule,
-        batch_size,
-        alpha / samples.total_weight,
-        None if snapshot is None else snapshot.state["slots"],
-    )
+    snapshot = writer.snapshot
+    state = None if snapshot is None else snapshot.state["slots"]
+    stepper = session.engine.stepper(theta, rule, batch_size, session.decay, state)
     rates = [rule.learning_rate * schedule(t / (epochs * per_epoch)) for t in range(epochs * per_epoch)]
 
     def save(epoch: int, rng_state: Mapping[str, Any], measures: Any = None, now: bool = False) -> None:
         steps = epoch * per_epoch + (0 if measures is None else len(measures))
-        keeper.save(steps, lambda: stepper.theta().flat, lambda: {"slots": stepper.state()}, epoch, rng_state,
+        writer.save(steps, lambda: stepper.theta().flat, lambda: {"slots": stepper.state()}, epoch, rng_state,
                     measures, now)  # fmt: skip
 
-    def present() -> Any:
-        return stepper.state()[-1] if averaged else stepper.theta().flat
-
-    averaged = getattr(rule, "averaged", False)  # then the last thing that the rule remembers is the result
-    healthy = True
+    finite = True
     try:
-        for epoch in range(keeper.epoch, epochs):
+        for epoch in range(writer.epoch, epochs):
             first = epoch * per_epoch
-            coefficients = np.array(
-                [rule.coefficients(t, rates[t]) for t in range(first, first + per_epoch)], dtype=np.float64
-            )
             before = rng.bit_generator.state
-            done = snapshot.measures if snapshot is not None and epoch == snapshot.epoch else None
-            measures = pass_over(
-                stepper, samples, batch_size, rng, coefficients, progress, done,
-                pause=partial(save, epoch, before), left=partial(keeper.left, first), when=epoch / epochs,
-            )  # fmt: skip
+            measures = run_epoch(
+                stepper,
+                samples,
+                batch_size,
+                rng,
+                step_coefficients(rule, first, rates[first : first + per_epoch]),
+                progress=session.progress,
+                completed=snapshot.measures if snapshot is not None and epoch == snapshot.epoch else None,
+                on_pause=partial(save, epoch, before),
+                steps_until_save=partial(writer.steps_until_next, first),
+                training_progress=epoch / epochs,
+            )
             measure = Measure.of(measures)
-            healthy = bool(np.isfinite(measure.error))
-            if healthy:
-                theta.flat[...] = present()
-            yield measure, rates[first + per_epoch - 1], samples.M
+            finite = bool(np.isfinite(measure.error))
+            if finite:
+                theta.flat[...] = stepper.result()
+            yield EpochResult(measure, rates[first + per_epoch - 1], samples.M)
             save(epoch + 1, rng.bit_generator.state, now=epoch + 1 == epochs)
     finally:
-        if healthy and not sys.is_finalizing():  # a loop that was left may be closed when Python ends
-            theta.flat[...] = present()
+        if finite and not sys.is_finalizing():  # a loop that was left may be closed when Python ends
+            theta.flat[...] = stepper.result()
 
 
-def pass_over(
+def step_coefficients(rule: Any, first: int, rates: Sequence[float]) -> NDArray[np.float64]:
+    """Return the coefficients of a rule for the steps from `first` on, a row each."""
+    return np.array([rule.coefficients(first + t, rate) for t, rate in enumerate(rates)], np.float64)
+
+
+def run_epoch(
     stepper: Stepper,
-    samples: Samples,
+    samples: ChunkedSamples,
     batch_size: int,
     rng: np.random.Generator,
-    coefficients: Any,
+    coefficients: NDArray[np.float64],
+    *,
     progress: Progress | None = None,
-    done: Any = None,
-    pause: Callable[[Any], None] | None = None,
-    left: Callable[[int], int | None] | None = None,
-    when: float = 0.0,
-) -> Any:
-    """Take one step for each mini-batch of the shuffled samples, in stretches of about 0.2 s.
+    completed: NDArray[np.float64] | None = None,
+    on_pause: Callable[[Any], None] | None = None,
+    steps_until_save: Callable[[int], int | None] | None = None,
+    training_progress: float = 0.0,
+) -> NDArray[np.float64]:
+    """Take one step for each mini-batch of the shuffled samples, in calls of about 0.2 s.
 
     Parameters
     ----------
-    done : array of shape (steps, 3), optional
+    stepper : Stepper
+        Takes the steps.
+    samples : TrainingSamples, or a group of them on a cluster
+        What to learn from.
+    batch_size : int
+        Samples in a mini-batch.
+    rng : numpy.random.Generator
+        Shuffles the samples.
+    coefficients : array of shape (steps, n)
+        Of the rule.
+    progress : callable, optional
+        Called with (samples seen, samples) after each call of the engine.
+    completed : array of shape (steps, 3), optional
         The measures of the first steps, if those were taken before.
-    pause : callable
-        Called after each stretch with the measures so far. Not after the last one.
-    left : callable
-        Says, for a number of steps, after how many more to pause (None: any number).
-    when : float
+    on_pause : callable, optional
+        Called with the measures so far after each call of the engine but the last one.
+    steps_until_save : callable, optional
+        Returns, for a number of steps, after how many more to pause (None: any number).
+    training_progress : float
         The share of the training that is over, for samples that change with it.
 
     Returns
@@ -114,105 +129,104 @@ def pass_over(
     array of shape (steps, 3)
         The measures of all mini-batches. Ends early, and without the rest, if E is not finite.
     """
-    measures = [np.zeros((0, 3)) if done is None else done]
+    measures = [np.zeros((0, 3)) if completed is None else completed]
     taken, total = len(measures[0]), len(coefficients)
-    begins = 0  # steps before this chunk
-    stretch = _stretches.get(stepper, 1)  # steps; grows to what fits into the time
-    for chunk in samples.chunks(rng, when, batch_size):
+    first = 0  # step of this chunk
+    per_call = _steps_per_call.get(stepper, 1)  # grows to what fits into the time
+    for chunk in samples.chunks(rng, training_progress, batch_size):
         order = rng.permutation(chunk.M)
-        ends = begins + -(-chunk.M // batch_size)
-        while taken < ends:
+        end = first + -(-chunk.M // batch_size)
+        while taken < end:
             began = time.perf_counter()
-            now = min(stretch, ends - taken, (left(taken) if left else None) or stretch)
-            rows = order[(taken - begins) * batch_size : (taken - begins + now) * batch_size]
+            until_save = steps_until_save(taken) if steps_until_save else None
+            now = min(per_call, end - taken, until_save or per_call)
+            rows = order[(taken - first) * batch_size : (taken - first + now) * batch_size]
             measures.append(stepper.run(chunk, rows, coefficients[taken : taken + now]))
             taken += now
             if not np.isfinite(measures[-1][:, 0]).all():
                 return np.concatenate(measures)
             each = max(time.perf_counter() - began, 1e-6) / now
-            _stretches[stepper] = stretch = max(1, min(int(_STRETCH / each), 4 * stretch))
+            _steps_per_call[stepper] = per_call = max(1, min(int(_SECONDS_PER_CALL / each), 4 * per_call))
             if progress is not None:
                 progress(min(taken * batch_size, samples.M), samples.M)
-            if pause is not None and taken < total:
-                pause(np.concatenate(measures))
-        begins = ends
+            if on_pause is not None and taken < total:
+                on_pause(np.concatenate(measures))
+        first = end
     return np.concatenate(measures)
 
 
 class _Objective:
-    """E / M and its gradient, as whole-pass methods see them; counts nothing but remembers measures."""
+    """E / M and its gradient, as whole-pass methods see them; remembers the measures of an iteration."""
 
-    def __init__(
-        self, theta: Theta, samples: Samples, engine: Engine, alpha: float, progress: Progress | None
-    ) -> None:
-        self.theta, self.samples, self.engine = theta, samples, engine
-        self.alpha, self.progress = alpha, progress
-        self.starting = True  # no error is known yet that a method could go back to
+    def __init__(self, session: Session, check_start: bool) -> None:
+        self.session = session
+        self.check_start = check_start  # no error is known yet that a method could go back to
         self.measures: dict[float, Measure] = {}  # in this iteration, by the error returned
 
     def __call__(self, flat: Any) -> tuple[float, Any]:
-        at, n = self.theta.like(flat), self.samples.total_weight
+        session = self.session
+        samples, theta = session.samples, session.theta.like(flat)
+        n = samples.total_weight
         gradient = np.zeros_like(flat)
         measure = Measure(0.0, 0.0, 0.0)
-        for chunk in self.samples.chunks():
-            part, part_gradient = self.engine.error_and_gradient(at, chunk)
+        for chunk in samples.chunks():
+            part, part_gradient = session.engine.error_and_gradient(theta, chunk)
             measure = measure.plus(part)
             gradient += part_gradient.flat
-            if self.progress is not None:
-                self.progress(min(int(measure.weight), self.samples.M), self.samples.M)
+            if session.progress is not None:
+                session.progress(min(int(measure.weight), samples.M), samples.M)
         error = measure.error
-        if self.starting and not np.isfinite(error):
+        if self.check_start and not np.isfinite(error):
             raise DivergedError(1, error / n, None, "a start that is too far off")
-        self.starting = False
-        if self.alpha:
+        self.check_start = False
+        if session.alpha:
             with np.errstate(over="ignore"):  # then E is infinite, and methods know what to do
-                squares = [float(np.sum(np.square(W), dtype=np.float64)) for W in (at.W1, at.W2)]
-            error += self.alpha / 2 * sum(squares)
-        gradient = (gradient + self._penalty(at)) / flat.dtype.type(n)
+                squares = [float(np.sum(np.square(W), dtype=np.float64)) for W in (theta.W1, theta.W2)]
+            error += session.alpha / 2 * sum(squares)
+        gradient = (gradient + self._penalty_gradient(theta)) / flat.dtype.type(n)
         self.measures[error / n] = measure
         return error / n, gradient
 
     def hessian_product(self, flat: Any, direction: Any) -> Any:
         """Return H v for E / M at `flat`."""
-        at, v = self.theta.like(flat), self.theta.like(direction)
+        samples, engine = self.session.samples, self.session.engine
+        theta, v = self.session.theta.like(flat), self.session.theta.like(direction)
         product = np.zeros_like(flat)
-        for chunk in self.samples.chunks():
-            product += self.engine.hessian_product(at, v, chunk).flat
-        return (product + self._penalty(v)) / flat.dtype.type(self.samples.total_weight)
+        for chunk in samples.chunks():
+            product += engine.hessian_product(theta, v, chunk).flat
+        return (product + self._penalty_gradient(v)) / flat.dtype.type(samples.total_weight)
 
-    def _penalty(self, at: Theta) -> Any:
+    def _penalty_gradient(self, theta: Theta) -> Any:
         """Return the derivative of alpha/2 (|W1|^2 + |W2|^2), which is linear."""
-        penalty = Theta.zeros(*at.shape, at.dtype)
-        if self.alpha:
-            penalty.W1[...], penalty.W2[...] = self.alpha * at.W1, self.alpha * at.W2
+        penalty, alpha = Theta.zeros(*theta.shape, theta.dtype), self.session.alpha
+        if alpha:
+            penalty.W1[...], penalty.W2[...] = alpha * theta.W1, alpha * theta.W2
         return penalty.flat
 
 
-def whole_passes(
-    theta: Theta,
-    samples: Samples,
-    engine: Engine,
-    method: Any,
-    epochs: int,
-    batch_size: int,
-    rng: np.random.Generator,
-    alpha: float,
-    progress: Progress | None,
-    keeper: Keeper,
-) -> Generator[Epoch]:
-    """Descend by whole passes, and yield after each iteration; `theta` is then up to date."""
-    objective = _Objective(theta, samples, engine, alpha, progress)
-    number, snapshot = keeper.epoch, keeper.snapshot
+def run_whole_passes(session: Session) -> Generator[EpochResult]:
+    """Descend by whole passes, and yield after each iteration; `session.theta` is then up to date."""
+    theta, writer, epochs = session.theta, session.checkpoints, session.epochs
+    number, snapshot = writer.epoch, writer.snapshot
     if number >= epochs:
         return
+    objective = _Objective(session, check_start=snapshot is None)
     state = None if snapshot is None else snapshot.state
-    objective.starting = snapshot is None
-    for step in method.descend(objective, theta.flat.copy(), state):
+    for step in session.method.descend(objective, theta.flat.copy(), state):
         number += 1
         theta.flat[...] = step.theta
-        yield objective.measures[step.error], step.learning_rate, step.passes * samples.M
+        yield EpochResult(objective.measures[step.error], step.learning_rate, step.passes * session.samples.M)
         objective.measures.clear()
-        keeper.save(number, partial(getattr, step, "theta"), partial(getattr, step, "state"), number,
-                    rng.bit_generator.state, now=number == epochs)  # fmt: skip
+        writer.save(number, partial(getattr, step, "theta"), partial(getattr, step, "state"), number,
+                    session.rng.bit_generator.state, now=number == epochs)  # fmt: skip
         if number >= epochs:
             return
+
+
+def measure_all(theta: Theta, samples: Any, engine: Any) -> Measure:
+    """Return the measure of samples that may come in chunks."""
+    total = Measure(0.0, 0.0, 0.0)
+    chunk: Samples
+    for chunk in samples.chunks():
+        total = total.plus(engine.measure(theta, chunk))
+    return total

@@ -1,21 +1,22 @@
-"""A live line for training in a terminal."""
+"""Live lines in a terminal, for trainings and whatever else takes long."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Timer
 from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from thetanet.training.loop import Record
+from thetanet.training.record import Record
 
-_SOON = 2.0  # seconds; what is done by then needs no bar
+_SOON = 2.0  # seconds; what is done by then needs no live line
 
 
-def figures(record: Record) -> str:
+def format_figures(record: Record) -> str:
     """Return the figures of one epoch as a short text."""
     text = f"E {record.error:.4f}  accuracy {record.accuracy:.2%}"
     if record.val_error is not None and record.val_accuracy is not None:
@@ -61,13 +62,13 @@ class TrainingProgress:
     def epoch(self, record: Record) -> None:
         """Print the figures of an epoch and begin the next one."""
         self._console.print(
-            f"{self._title(record.epoch)}  {figures(record)}  {record.seconds:.1f} s", highlight=False
+            f"{self._title(record.epoch)}  {format_figures(record)}  {record.seconds:.1f} s", highlight=False
         )
         self._bar.update(self._task, description=self._title(record.epoch + 1), completed=0)
 
 
 @contextmanager
-def counted(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+def show_progress(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar in the terminal, for what takes over two seconds; yield who is told (n, of how many)."""
     console = Console(stderr=True)
     bar = Progress(
@@ -87,3 +88,20 @@ def counted(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     finally:
         if bar.live.is_started:
             bar.stop()
+
+
+@contextmanager
+def show_status() -> Iterator[Callable[[str], None]]:
+    """Show what is being done in the terminal, if all takes over two seconds; yield who is told."""
+    console = Console(stderr=True)
+    status = console.status("")
+    timer = Timer(_SOON if console.is_terminal else 1e6, status.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield lambda step: status.update(f"{step} ...")
+    finally:
+        timer.cancel()
+        if console.is_terminal:
+            timer.join()
+            status.stop()

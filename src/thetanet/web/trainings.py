@@ -154,7 +154,7 @@ class Training:
             try:
                 if self._data.test is not None:
                     measure = self.net.measure(*self._data.test)
-                    self.test_accuracy = measure.right / measure.weight
+                    self.test_accuracy = measure.correct / measure.weight
             except (ValueError, ThetanetError) as problem:  # test data that do not fit are not its fault
                 self.problem = f"the test images could not be measured: {problem}"
         self._end("stopped" if stopped else "done", self.problem)

@@ -12,7 +12,7 @@ from thetanet.errors import InputError
 
 
 def batches_source(
-    batches: Iterable[tuple[Any, Any]] | Callable[[], Iterable[tuple[Any, Any]]],
+    batches: Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]],
     rows: int = ROWS,
     name: str = "batches",
 ) -> Source:
@@ -24,7 +24,7 @@ def batches_source(
     ----------
     batches : iterable, or a function that returns one
         Pairs of X, an array of shape (n, D_I) or (n, ...) or a SciPy sparse matrix, and y of shape (n,) or
-        (n, D_O).
+        (n, D_O); or triples of X, y and sample weights of shape (n,).
     rows : int
         Samples in a part.
     name : str

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thetanet.data.feature_names import check_unique, quote_names, subtract_names
+from thetanet.data.source import Rows
 from thetanet.errors import DataFileError, InputError, MissingExtraError
 
 TARGETS = ("label", "target", "class", "y")  # names of the column of labels, if none is given
@@ -53,6 +55,8 @@ class Columns:
         If there is one column of inputs that holds lists or bytes: how many values each has.
     booleans : tuple of str
         Those of the inputs that CSV writes as true and false.
+    weight : str, optional
+        The column of sample weights.
     """
 
     target: str
@@ -61,11 +65,18 @@ class Columns:
     dtype: str
     width: int | None = None
     booleans: tuple[str, ...] = ()
+    weight: str | None = None
 
     @property
     def names(self) -> list[str]:
         """All columns that are read."""
-        return [*self.inputs, self.target]
+        return [*self.inputs, self.target, *([] if self.weight is None else [self.weight])]
+
+
+def check_weight_column(file: str, names: Sequence[str], weight: str | None) -> None:
+    """Check that the column of sample weights is there, and holds nothing else."""
+    if weight is not None and weight not in names:
+        raise DataFileError(f"{file}: has no column {weight!r} to be the weight; it has {quote_names(names)}")
 
 
 def target_of(file: str, names: Sequence[str], target: str | None) -> str:
@@ -79,57 +90,18 @@ def target_of(file: str, names: Sequence[str], target: str | None) -> str:
     check_unique(file, names)
     if target is not None:
         if target not in names:
-            raise DataFileError(f"{file}: has no column {target!r} to be the target; it has {_listed(names)}")
+            raise DataFileError(
+                f"{file}: has no column {target!r} to be the target; it has {quote_names(names)}"
+            )
         return target
     found = [name for name in names if name.lower() in TARGETS]
     if len(found) != 1:
         problem = "several columns that may be" if found else "no column that is known as"
         raise DataFileError(
-            f"{file}: has {problem} the target ({', '.join(TARGETS)}); it has {_listed(names)}: "
+            f"{file}: has {problem} the target ({', '.join(TARGETS)}); it has {quote_names(names)}: "
             "say which, by target=NAME (--target NAME)"
         )
     return found[0]
-
-
-def check_unique(file: str, names: Sequence[str]) -> None:
-    """Check that the names of columns tell them apart."""
-    if len(set(names)) < len(names):
-        name = _repeated(names)
-        raise DataFileError(f"{file}: has {names.count(name)} columns named {name!r}; rename all but one")
-
-
-def in_order(file: str, names: Sequence[str], inputs: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the columns of inputs in the order that is asked for: that of the file if `inputs` is None.
-
-    Raises
-    ------
-    DataFileError
-        If the file has other columns of inputs than those.
-    """
-    if inputs is None:
-        return tuple(names)
-    wanted = tuple(inputs)
-    missing, surplus = _apart(wanted, names), _apart(names, wanted)
-    if missing or surplus:
-        lacks = [f"lacks {_listed(missing)}"] if missing else []
-        has = [f"has {_listed(surplus)} besides"] if surplus else []
-        raise DataFileError(
-            f"{file}: its columns of inputs must be {_listed(wanted)}; it {' and '.join(lacks + has)}"
-        )
-    return wanted
-
-
-def _apart(names: Sequence[str], others: Sequence[str]) -> list[str]:
-    known = set(others)
-    return [name for name in names if name not in known]
-
-
-def check_inputs(inputs: Sequence[str] | None) -> None:
-    """Check the names of inputs that were asked for."""
-    if inputs is not None and (isinstance(inputs, str) or not all(isinstance(each, str) for each in inputs)):
-        raise InputError(f"inputs={inputs!r}: must be the names of columns in a list, or None")
-    if inputs is not None and len(set(inputs)) < len(inputs):
-        raise InputError(f"inputs: names {_repeated(inputs)!r} more than once")
 
 
 def check_same_names(file: str, names: Sequence[str], first: str, expected: Sequence[str]) -> None:
@@ -145,9 +117,9 @@ def check_same_names(file: str, names: Sequence[str], first: str, expected: Sequ
         if times[name] != 1:
             raise DataFileError(
                 f"{file}: has {times[name] or 'no'} column {name!r}, which {first} has; "
-                f"it has {_listed(names)}"
+                f"it has {quote_names(names)}"
             )
-    for name in _apart(names, expected):
+    for name in subtract_names(names, expected):
         raise DataFileError(f"{file}: has a column {name!r}, which {first} lacks; give files of one kind")
 
 
@@ -202,16 +174,30 @@ def check_dtype(dtype: str | None) -> None:
         raise InputError(f"dtype={dtype!r}: must be one of {', '.join(DTYPES)}, or None")
 
 
-def samples_of(table: Any, columns: Columns) -> tuple[NDArray[Any], NDArray[Any], dict[int, str]]:
-    """Return X of shape (n, D_I), y of shape (n,), and what is wrong with which rows.
+def rows_of_table(table: Any, columns: Columns) -> tuple[Rows, dict[int, str]]:
+    """Return the samples of a table, and what is wrong with which rows.
 
     Rows that are wrong hold anything.
     """
-    n = table.num_rows
     bad: dict[int, str] = {}
     y = _label_values(table[columns.target], columns, bad)
+    X = _input_values(table, columns, bad)
+    weight = None if columns.weight is None else _weights(table[columns.weight], columns.weight, bad)
+    return Rows(X, y, weight), bad
+
+
+def _weights(column: Any, name: str, bad: dict[int, str]) -> NDArray[np.float64]:
+    values = _numbers(column, name, bad).astype(np.float64)
+    wrong = ~(np.isfinite(values) & (values >= 0))
+    _note(wrong, values, f"column {name!r} holds weights, which are finite numbers >= 0, not", bad)
+    return values
+
+
+def _input_values(table: Any, columns: Columns, bad: dict[int, str]) -> NDArray[Any]:
+    """Return X of shape (n, D_I)."""
+    n = table.num_rows
     if columns.width is not None:
-        return _pixels(table[columns.inputs[0]], columns, bad), y, bad
+        return _pixels(table[columns.inputs[0]], columns, bad)
     X = np.empty((len(columns.inputs), n), columns.dtype)
     for j, name in enumerate(columns.inputs):
         values = _numbers(table[name], name, bad)
@@ -221,7 +207,7 @@ def samples_of(table: Any, columns: Columns) -> tuple[NDArray[Any], NDArray[Any]
             _check_exact(values, X[j], name, bad)
         elif X.dtype.kind == "f":
             _note(~np.isfinite(values), values, f"column {name!r} holds", bad)
-    return np.ascontiguousarray(X.T), y, bad
+    return np.ascontiguousarray(X.T)
 
 
 def _numbers(column: Any, name: str, bad: dict[int, str]) -> NDArray[Any]:
@@ -319,12 +305,3 @@ def _missing(array: Any, name: str, bad: dict[int, str]) -> None:
 def _note(wrong: NDArray[Any], values: NDArray[Any], what: str, bad: dict[int, str]) -> None:
     for row in np.flatnonzero(wrong):
         bad.setdefault(int(row), f"{what} {values[row]}")
-
-
-def _repeated(names: Sequence[str]) -> str:
-    return next(name for name, times in Counter(names).items() if times > 1)
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:12])
-    return shown + (f", ... ({len(names)} columns)" if len(names) > 12 else "")

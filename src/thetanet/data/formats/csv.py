@@ -9,28 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from thetanet.data.feature_names import check_inputs, order_names
 from thetanet.data.formats.columns import (
     Columns,
     arrow,
     check_dtype,
-    check_inputs,
     check_same_names,
-    in_order,
+    check_weight_column,
     inputs_dtype,
     label_kind,
-    samples_of,
+    rows_of_table,
     target_of,
 )
 from thetanet.data.formats.lines import PIECE, BadRowError, Lines, bad_rows, cut_at_lines, split
 from thetanet.data.formats.text import TextPart
 from thetanet.data.skipping import Skipped
-from thetanet.data.source import Paths, Source, named
+from thetanet.data.source import Paths, Rows, Source, absolute_names
 from thetanet.errors import DataFileError
 
 _ARROW = {"boolean": "bool", "integer": "int64", "number": "double", "text": "string"}
@@ -51,24 +50,30 @@ class CsvPart(TextPart):
     skipped: Skipped = field(default_factory=Skipped, compare=False)
 
     @property
-    def state(self) -> tuple[Any, ...]:
-        """What a note on this part is good for."""
+    def fingerprint(self) -> tuple[Any, ...]:
+        """What identifies the content."""
         return self.lines, self.header, self.delimiter, self.columns, self.skip_bad
 
     def _check(self, text: bytes) -> None:
         _check_quotes(self.lines, text)
 
-    def _samples(self, text: bytes) -> tuple[NDArray[Any], NDArray[Any]]:
+    def with_text_labels(self) -> CsvPart:
+        """Return this part with its labels as they are written: 007 and true, not 7 and True."""
+        return replace(self, columns=replace(self.columns, label_type="text"))
+
+    def _parse(self, text: bytes) -> Rows:
         if not text.strip(b"\r\n"):
             empty = np.empty((0, len(self.columns.inputs)), self.columns.dtype)
-            return empty, np.empty(0, _EMPTY[self.columns.label_type])
+            weight = None if self.columns.weight is None else np.empty(0)
+            return Rows(empty, np.empty(0, _EMPTY[self.columns.label_type]), weight)
         table = parsed(text, self.header, self.delimiter, self.columns)
-        X, y, bad = samples_of(table, self.columns)
+        rows, bad = rows_of_table(table, self.columns)
+        y = rows.y
         if y.dtype.kind == "U" and (y == "").any():  # which Arrow takes for a text like others
             raise BadRowError(f"column {self.columns.target!r} holds no value; remove the row or impute it")
         if bad:
             raise BadRowError(bad[min(bad)])
-        return X, y
+        return rows
 
     def _surely_bad(self, rows: list[bytes]) -> Iterator[int]:
         """Yield the rows with another number of values, or inputs that are no numbers for Python either."""
@@ -113,6 +118,8 @@ def parsed(text: bytes, header: Sequence[str], delimiter: str, columns: Columns 
     if columns is not None:
         kinds = {name: pa.float64() for name in columns.inputs}
         kinds |= {name: pa.bool_() for name in columns.booleans}
+        if columns.weight is not None:
+            kinds[columns.weight] = pa.float64()
         kinds[columns.target] = pa.type_for_alias(_ARROW[columns.label_type])
     try:
         table = pa.csv.read_csv(
@@ -150,6 +157,7 @@ def csv_source(
     skip_bad: bool = False,
     dtype: str | None = None,
     inputs: Sequence[str] | None = None,
+    weight: str | None = None,
     piece: int = PIECE,
 ) -> Source:
     """Return a source of CSV files with the same columns; `open_source` describes the arguments.
@@ -164,7 +172,7 @@ def csv_source(
     arrow()
     check_dtype(dtype)
     check_inputs(inputs)
-    names, label = named(paths)
+    names, label = absolute_names(paths)
     parts: list[CsvPart] = []
     columns: Columns | None = None
     expected: tuple[str, ...] = ()
@@ -172,7 +180,10 @@ def csv_source(
         lines = cut_at_lines(name, piece, head=True)
         header, delimiter = _header(name, lines)
         if columns is None:
-            expected, columns = header, _columns(name, header, delimiter, lines[1], target, dtype, inputs)
+            expected, columns = (
+                header,
+                _columns(name, header, delimiter, lines[1], target, dtype, inputs, weight),
+            )
         else:
             check_same_names(name, header, names[0], expected)
         parts += [CsvPart(each, header, delimiter, columns, skip_bad) for each in lines[1:]]
@@ -221,10 +232,12 @@ def _columns(
     target: str | None,
     dtype: str | None,
     wanted: Sequence[str] | None,
+    weight: str | None,
 ) -> Columns:
     """See in the first rows what the columns hold."""
     target = target_of(file, header, target)
-    inputs = in_order(file, [name for name in header if name != target], wanted)
+    check_weight_column(file, header, weight)
+    inputs = order_names(file, [name for name in header if name not in (target, weight)], wanted)
     text = lines.read()
     _check_quotes(lines, text)
     rows = [row + b"\n" for row in text.split(b"\n") if row.strip(b"\r")]
@@ -243,7 +256,8 @@ def _columns(
         except BadRowError as problem:
             raise DataFileError(f"{file}: {problem}") from None
     dtype, booleans = _inputs(file, table, inputs, dtype)
-    return Columns(target, inputs, _label(file, target, table[target]), dtype, booleans=booleans)
+    label = _label(file, target, table[target])
+    return Columns(target, inputs, label, dtype, booleans=booleans, weight=weight)
 
 
 def _label(file: str, target: str, column: Any) -> str:

@@ -9,33 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from thetanet.data.formats.idx import find_idx, inflated, read_header
 from thetanet.data.formats.npy import Array, NpyPart, stamp_of
 from thetanet.data.source import ROWS, Source
-from thetanet.data.spool import SpooledSource, origin_of
+from thetanet.data.spool import origin_of
 from thetanet.data.temporary import TemporaryFolder, room_for
 from thetanet.errors import DataFileError
 
 _GZIP = b"\x1f\x8b"
 _AGAIN = "the file is damaged or the download broke off: fetch it again"
-
-
-class IdxPart(NpyPart):
-    """Rows of two IDX files. `origin`, where they were unpacked, is what a note on them is good for."""
-
-    origin: tuple[Any, ...] = ()
-
-    @property
-    def state(self) -> tuple[Any, ...]:
-        """What a note on this part is good for."""
-        return (self.origin, self.low, self.high) if self.origin else super().state
-
-    def read(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Read them, in this machine's byte order."""
-        X, y = super().read()
-        return X, y.astype(y.dtype.newbyteorder("="), copy=False)
 
 
 def idx_source(images: str | os.PathLike[str], labels: str | os.PathLike[str], rows: int = ROWS) -> Source:
@@ -74,12 +57,9 @@ def idx_source(images: str | os.PathLike[str], labels: str | os.PathLike[str], r
             "give two files of the same data set"
         )
     M, name = X.shape[0], str(Path(images).parent)
-    parts = [IdxPart(X, y, low, min(low + rows, M)) for low in range(0, M, rows)]
-    if folder is None:
-        return Source(name, parts)
-    for part in parts:
-        object.__setattr__(part, "origin", origin_of(images, labels))
-    return SpooledSource(name, parts).hold(folder)
+    origin = () if folder is None else origin_of(images, labels)
+    parts = [NpyPart(X, y, low, min(low + rows, M), origin) for low in range(0, M, rows)]
+    return Source(name, parts, folder=folder)
 
 
 def idx_folder_source(folder: str | os.PathLike[str], which: str = "train", rows: int = ROWS) -> Source:

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thetanet.data.formats.npy import stamp_of
+from thetanet.data.formats.picture import read_picture
 from thetanet.data.skipping import Skipped
-from thetanet.data.source import Source
+from thetanet.data.source import Part, Rows, Source
 from thetanet.errors import DataFileError, InputError
-from thetanet.images.picture import read_picture
 
 # Of files that are images; others are passed over.
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm"}
@@ -31,7 +31,7 @@ _SPLITS = {*_TRAIN, *_TEST, "val", "valid", "validation"}
 
 
 @dataclass(frozen=True)
-class ImagesPart:
+class ImagesPart(Part):
     """Some images of a folder: their files, when these were changed, and their labels."""
 
     folder: str
@@ -44,7 +44,7 @@ class ImagesPart:
     skipped: Skipped = field(default_factory=Skipped, compare=False)
 
     @property
-    def file(self) -> str:
+    def file_name(self) -> str:
         """The folder."""
         return self.folder
 
@@ -54,11 +54,11 @@ class ImagesPart:
         return f"{self.folder}, images from {self.files[0]}"
 
     @property
-    def state(self) -> tuple[Any, ...]:
-        """What a note on this part is good for."""
+    def fingerprint(self) -> tuple[Any, ...]:
+        """What identifies the content."""
         return self.folder, self.files, self.stamps, self.size, self.resize, self.skip_bad
 
-    def read(self) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    def read(self) -> Rows:
         """Read them: X is uint8, of shape (n, height * width)."""
         X = np.empty((len(self.files), self.size[0] * self.size[1]), np.uint8)
         good = np.ones(len(X), bool)
@@ -73,7 +73,7 @@ class ImagesPart:
                 if not self.skipped.count:
                     self.skipped.first, self.skipped.why = file, str(problem)
                 self.skipped.count += 1
-        return (X, self.y) if good.all() else (X[good], self.y[good])
+        return Rows(X, self.y) if good.all() else Rows(X[good], self.y[good])
 
 
 def read_image(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.source import ROWS, Source
+from thetanet.data.source import ROWS, Part, Rows, Source
 from thetanet.errors import DataFileError
 
 _LOCAL_HEADER = 30  # bytes of a zip member's header before its name
@@ -68,13 +68,20 @@ def stamp_of(file: int | str) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class NpyPart:
-    """Rows of two arrays."""
+class NpyPart(Part):
+    """Rows of two arrays. `origin`: what they were unpacked from, where they lie in a temporary folder."""
 
     X: Array
     y: Array
     low: int
     high: int
+    origin: tuple[Any, ...] = ()
+    weight: Array | None = None
+
+    @property
+    def row_offset(self) -> int:  # type: ignore[override]
+        """Rows before this part."""
+        return self.low
 
     @property
     def where(self) -> str:
@@ -82,32 +89,42 @@ class NpyPart:
         return f"{self.X.path}, rows {self.low + 1:,} to {self.high:,}"
 
     @property
-    def state(self) -> tuple[Any, ...]:
-        """What a note on this part is good for."""
-        return self.X, self.y, self.low, self.high
+    def fingerprint(self) -> tuple[Any, ...]:
+        """What identifies the content."""
+        if self.origin:
+            return self.origin, self.low, self.high
+        return self.X, self.y, self.weight, self.low, self.high
 
-    def read(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Read them."""
-        X = self.X.rows(self.low, self.high)
-        return _native(X.reshape(len(X), -1)), self.y.rows(self.low, self.high)
+    def read(self) -> Rows:
+        """Read the rows, numbers in this machine's byte order."""
+        X, y = self.X.rows(self.low, self.high), self.y.rows(self.low, self.high)
+        y = y.astype(y.dtype.newbyteorder("="), copy=False)
+        weight = None if self.weight is None else self.weight.rows(self.low, self.high)
+        return Rows(_as_native(X.reshape(len(X), -1)), y, weight)
 
 
-def _native(X: NDArray[Any]) -> NDArray[Any]:
+def _as_native(X: NDArray[Any]) -> NDArray[Any]:
     """Return numbers as the engine reads them: uint8, float32, float64."""
     if X.dtype == np.uint8 or (X.dtype.kind == "f" and X.dtype.isnative and X.dtype.itemsize in (4, 8)):
         return X
     return X.astype(np.float32 if X.dtype.kind == "f" and X.dtype.itemsize < 4 else np.float64)
 
 
-def npy_source(X: str | os.PathLike[str], y: str | os.PathLike[str], rows: int = ROWS) -> Source:
-    """Return a source of two .npy files: X of shape (M, ...), y of shape (M,) or (M, D_O).
+def npy_source(
+    X: str | os.PathLike[str],
+    y: str | os.PathLike[str],
+    sample_weight: str | os.PathLike[str] | None = None,
+    rows: int = ROWS,
+) -> Source:
+    """Return a source of .npy files: X of shape (M, ...), y of shape (M,) or (M, D_O), weights of shape (M,).
 
     Raises
     ------
     DataFileError
         If they are no such files.
     """
-    return _of(str(X), npy_array(X), npy_array(y), rows)
+    weight = None if sample_weight is None else npy_array(sample_weight)
+    return _source_of_arrays(str(X), npy_array(X), npy_array(y), weight, rows)
 
 
 def npz_source(path: str | os.PathLike[str], rows: int = ROWS) -> Source | None:
@@ -125,10 +142,13 @@ def npz_source(path: str | os.PathLike[str], rows: int = ROWS) -> Source | None:
     X, y = names.get("x_train", names.get("x")), names.get("y_train", names.get("y"))
     if X is None or y is None:
         raise DataFileError(f"{path}: holds {sorted(members)}; it needs X and y, or X_train and y_train")
-    offsets = members[X], members[y]
-    if offsets[0] is None or offsets[1] is None:
-        return None
-    return _of(str(path), npy_array(path, offsets[0]), npy_array(path, offsets[1]), rows)
+    keys = [X, y, *([names["sample_weight"]] if "sample_weight" in names else [])]
+    arrays = []
+    for key in keys:
+        if (offset := members[key]) is None:
+            return None
+        arrays.append(npy_array(path, offset))
+    return _source_of_arrays(str(path), arrays[0], arrays[1], arrays[2] if len(arrays) > 2 else None, rows)
 
 
 def npy_array(path: str | os.PathLike[str], offset: int = 0) -> Array:
@@ -166,7 +186,7 @@ def npy_array(path: str | os.PathLike[str], offset: int = 0) -> Array:
     return Array(name, begins, tuple(shape), dtype.str, stamp)
 
 
-def _of(name: str, X: Array, y: Array, rows: int) -> Source:
+def _source_of_arrays(name: str, X: Array, y: Array, weight: Array | None, rows: int) -> Source:
     if len(X.shape) < 2 or len(y.shape) > 2 or X.shape[0] != y.shape[0]:
         raise DataFileError(
             f"{name}: X has shape {X.shape} and y {y.shape}; X needs one row and y one label for each sample"
@@ -174,7 +194,12 @@ def _of(name: str, X: Array, y: Array, rows: int) -> Source:
     if np.dtype(X.dtype).kind == "U":
         raise DataFileError(f"{name}: X holds texts ({X.dtype}); encode them as numbers")
     M = X.shape[0]
-    return Source(name, [NpyPart(X, y, low, min(low + rows, M)) for low in range(0, M, rows)])
+    if weight is not None and (weight.shape != (M,) or np.dtype(weight.dtype).kind not in "biuf"):
+        raise DataFileError(
+            f"{name}: sample_weight has shape {weight.shape}; it needs a number for each sample"
+        )
+    parts = [NpyPart(X, y, low, min(low + rows, M), weight=weight) for low in range(0, M, rows)]
+    return Source(name, parts)
 
 
 def _members(path: str) -> dict[str, int | None]:

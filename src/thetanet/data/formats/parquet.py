@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from thetanet.data.feature_names import check_inputs, check_unique, order_names
 from thetanet.data.formats.columns import (
     Columns,
     arrow,
     check_dtype,
-    check_inputs,
     check_same_names,
-    check_unique,
-    in_order,
+    check_weight_column,
     inputs_dtype,
     label_kind,
-    samples_of,
+    rows_of_table,
     target_of,
 )
 from thetanet.data.formats.npy import stamp_of
 from thetanet.data.skipping import Skipped
-from thetanet.data.source import ROWS, Paths, Source, named
+from thetanet.data.source import ROWS, Part, Paths, Rows, Source, absolute_names, join_rows
 from thetanet.data.spool import origin_of, spooled
 from thetanet.errors import DataFileError, InputError
 
@@ -34,7 +32,7 @@ _INDEX = "__index_level_"  # how the columns are called that pandas writes its i
 
 
 @dataclass(frozen=True)
-class ParquetPart:
+class ParquetPart(Part):
     """A row group of a Parquet file."""
 
     file: str
@@ -52,24 +50,31 @@ class ParquetPart:
         return f"{self.file}, rows {self.first:,} to {self.first + self.count - 1:,}"
 
     @property
-    def state(self) -> tuple[Any, ...]:
-        """What a note on this part is good for."""
+    def fingerprint(self) -> tuple[Any, ...]:
+        """What identifies the content."""
         return self.file, self.stamp, self.group, self.columns, self.skip_bad
 
-    def read(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Read them."""
-        pieces = list(self.batches(self.count))
-        if len(pieces) == 1:
-            return pieces[0]
-        return np.concatenate([X for X, _ in pieces]), np.concatenate([y for _, y in pieces])
+    @property
+    def file_name(self) -> str:
+        """The file."""
+        return self.file
 
-    def batches(self, rows: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """Yield them in pieces, from the first to the last, each decoded when it is needed."""
+    @property
+    def row_offset(self) -> int:  # type: ignore[override]
+        """Rows before this part."""
+        return self.first - 1
+
+    def read(self) -> Rows:
+        """Read them."""
+        return join_rows(list(self.batches(self.count)))
+
+    def batches(self, size: int) -> Iterator[Rows]:
+        """Yield them in pieces of at most `size` rows, each decoded when it is needed."""
         pa = arrow()
         self.skipped.count, done = 0, 0
-        for table in _decoded(self.file, self.stamp, self.group, self.columns.names, max(1, rows)):
+        for table in _decoded(self.file, self.stamp, self.group, self.columns.names, max(1, size)):
             try:
-                X, y, bad = samples_of(table, self.columns)
+                rows, bad = rows_of_table(table, self.columns)
             except (pa.ArrowException, ValueError, TypeError) as problem:
                 raise DataFileError(f"{self.where}: cannot be read ({problem})") from problem
             if bad:
@@ -79,11 +84,11 @@ class ParquetPart:
                 if not self.skipped.count:
                     self.skipped.first, self.skipped.why = f"row {self.first + done + row:,}", bad[row]
                 self.skipped.count += len(bad)
-                good = np.ones(len(y), bool)
+                good = np.ones(rows.M, bool)
                 good[list(bad)] = False
-                X, y = X[good], y[good]
+                rows = rows.take(good)
             done += table.num_rows
-            yield X, y
+            yield rows
         if done != self.count:
             raise DataFileError(f"{self.where}: holds {done:,} rows, not {self.count:,}; the file is damaged")
 
@@ -111,6 +116,7 @@ def parquet_source(
     skip_bad: bool = False,
     dtype: str | None = None,
     inputs: Sequence[str] | None = None,
+    weight: str | None = None,
     largest: int = LARGEST,
 ) -> Source:
     """Return a source of Parquet files with the same columns; `open_source` describes the arguments.
@@ -128,11 +134,11 @@ def parquet_source(
     arrow()
     check_dtype(dtype)
     check_inputs(inputs)
-    names, label = named(paths)
+    names, label = absolute_names(paths)
     files = [_opened(name) for name in names]
     if not files:
         raise InputError("Parquet: there are no samples in an empty list of files")
-    columns = _columns(files, target, dtype, inputs)
+    columns = _columns(files, target, dtype, inputs, weight)
     parts: list[ParquetPart] = []
     for file in files:
         first = 1
@@ -147,10 +153,7 @@ def parquet_source(
     if max(part.count for part in parts) * width > largest:
         pieces = (piece for part in parts for piece in part.batches(max(1, min(ROWS, largest // width))))
         origin = (*origin_of(*names), columns, skip_bad)
-        source = spooled(label, pieces, origin)
-        object.__setattr__(source, "unpacked", parts)
-        object.__setattr__(source, "feature_names", feature_names)
-        return source
+        return replace(spooled(label, pieces, origin), unpacked=parts, feature_names=feature_names)
     return Source(label, parts, feature_names)
 
 
@@ -197,13 +200,18 @@ def _opened(name: str) -> _File:
 
 
 def _columns(
-    files: list[_File], target: str | None, dtype: str | None, wanted: Sequence[str] | None
+    files: list[_File],
+    target: str | None,
+    dtype: str | None,
+    wanted: Sequence[str] | None,
+    weight: str | None,
 ) -> Columns:
     """See what the columns hold, and that they hold it in all files."""
     file, kinds = files[0].name, files[0].kinds
     target = target_of(file, list(kinds), target)
     label = label_kind(file, target, kinds[target])
-    inputs = tuple(name for name in kinds if name != target)
+    check_weight_column(file, list(kinds), weight)
+    inputs = tuple(name for name in kinds if name not in (target, weight))
     if not inputs:
         raise DataFileError(f"{file}: has no column but the target {target!r}; inputs are missing")
     for other in files[1:]:
@@ -220,13 +228,12 @@ def _columns(
     if len(inputs) == 1 and (listed or packed) and not types.is_decimal(kind):
         inner = {inputs[0]: kind.value_type} if listed else {}
         held = inputs_dtype(file, inner, dtype, {}) if listed else dtype or "uint8"
-        return Columns(target, inputs, label, held, _width(files, inputs[0]))
-    inputs = in_order(file, inputs, wanted)
+        return Columns(target, inputs, label, held, _width(files, inputs[0]), weight=weight)
+    inputs = order_names(file, inputs, wanted)
     heads = (table.to_pylist()[0] for each in files for table in each.tables(list(inputs), 1))
     head: dict[str, Any] = next(heads, {})
-    return Columns(
-        target, inputs, label, inputs_dtype(file, {name: kinds[name] for name in inputs}, dtype, head)
-    )
+    X_type = inputs_dtype(file, {name: kinds[name] for name in inputs}, dtype, head)
+    return Columns(target, inputs, label, X_type, weight=weight)
 
 
 def _width(files: list[_File], column: str) -> int:

@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from thetanet.data.formats.lines import PIECE, BadRowError, Lines, cut_at_lines
 from thetanet.data.formats.text import TextPart
 from thetanet.data.skipping import Skipped
-from thetanet.data.source import Paths, Source, named
+from thetanet.data.source import Paths, Rows, Source, absolute_names
 from thetanet.errors import DataFileError, InputError
 
 MOST_INPUTS = 10_000_000  # a larger index is taken for damage, unless n_features is given
@@ -31,27 +30,32 @@ class SvmlightPart(TextPart):
 
     lines: Lines
     D_I: int
-    zero_based: bool
+    from_zero: bool
     whole: bool
     dtype: str = "float64"
     skip_bad: bool = False
     skipped: Skipped = field(default_factory=Skipped, compare=False)
 
     @property
-    def state(self) -> tuple[Any, ...]:
-        """What a note on this part is good for."""
-        return self.lines, self.D_I, self.zero_based, self.whole, self.dtype, self.skip_bad
+    def fingerprint(self) -> tuple[Any, ...]:
+        """What identifies the content."""
+        return self.lines, self.D_I, self.from_zero, self.whole, self.dtype, self.skip_bad
 
-    def _samples(self, text: bytes) -> tuple[Any, NDArray[Any]]:
+    @property
+    def zero_based(self) -> bool:  # type: ignore[override]
+        """Whether the file counts inputs from 0."""
+        return self.from_zero
+
+    def _parse(self, text: bytes) -> Rows:
         from scipy import sparse
         from sklearn.datasets import load_svmlight_file
 
         if not any(_content(line) for line in text.split(b"\n")):
             empty = np.empty(0, np.int64 if self.whole else np.float64)
-            return sparse.csr_matrix((0, self.D_I), dtype=self.dtype), empty
+            return Rows(sparse.csr_matrix((0, self.D_I), dtype=self.dtype), empty)
         try:
             X, y = load_svmlight_file(
-                io.BytesIO(text), n_features=self.D_I, dtype=np.float64, zero_based=self.zero_based
+                io.BytesIO(text), n_features=self.D_I, dtype=np.float64, zero_based=self.from_zero
             )
         except (ValueError, OverflowError, IndexError, TypeError) as problem:
             raise BadRowError(" ".join(str(problem).split())) from None
@@ -64,7 +68,7 @@ class SvmlightPart(TextPart):
             if (y != np.floor(y)).any() or (np.abs(y) > 2**53).any():
                 raise BadRowError("a label that is no whole number")
             y = y.astype(np.int64)
-        return X, y
+        return Rows(X, y)
 
     def _surely_bad(self, rows: list[bytes]) -> Iterator[int]:
         """Yield the lines that hold something else than a number and pairs of numbers."""
@@ -117,7 +121,7 @@ def svmlight_source(
     """
     if dtype not in (None, "float32", "float64"):
         raise InputError(f"dtype={dtype!r}: sparse inputs are float64 or float32")
-    names, label = named(paths)
+    names, label = absolute_names(paths)
     pieces = [each for name in names for each in cut_at_lines(name, piece)]
     low, high, whole = 1, 0, True
     limit = MOST_INPUTS if n_features is None else n_features
@@ -152,7 +156,7 @@ def svmlight_source(
 def _is_good(line: bytes, high: int) -> bool:
     """Tell whether a line, whose largest index is `high`, can be read, whatever the others are."""
     try:
-        SvmlightPart(Lines("", (0, 0), 0, 0, 1), high + 1, zero_based=True, whole=False)._samples(line)
+        SvmlightPart(Lines("", (0, 0), 0, 0, 1), high + 1, from_zero=True, whole=False)._parse(line)
     except BadRowError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""The processor engine: hidden units shared over threads, zeros skipped, one compiled call for many steps.
+"""The processor engine: hidden units divided over threads, zeros skipped, one compiled call for many steps.
 
 Training runs in the compiled loops of `kernels` (see there for the design), prediction in NumPy and its BLAS
 over tiles of samples. A test proves both equal to network.py.
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from thetanet.checks import check_number
-from thetanet.engine import Chunk, Measure, Rule, Stepper
+from thetanet.descent.rule import AVERAGE_INDEX, MiniBatchRule
+from thetanet.engine import Chunk, Engine, Measure, Stepper
 from thetanet.engine.clipping import ClippedStepper
 from thetanet.engine.cpu.curvature import hessian_product
 from thetanet.engine.cpu.tiles import propagate
@@ -44,7 +45,7 @@ def available_threads() -> int:
     return min(cores, int(limit)) if limit.isdigit() and int(limit) > 0 else cores
 
 
-class CPUEngine:
+class CPUEngine(Engine):
     """Training and prediction on this machine's processor.
 
     Parameters
@@ -54,7 +55,7 @@ class CPUEngine:
     threads : int, optional
         None: all cores that this process may use. Small problems use fewer.
     sparse : bool, optional
-        Whether to skip zeros of dense inputs; None decides by their share.
+        Whether to skip zeros of dense inputs; None decides by their density.
     tile : int
         Samples in a tile of a prediction; its memory is about 4 * tile * (D_I + 2 D_H) bytes, that of a
         Hessian-vector product three times as much for each thread.
@@ -83,19 +84,19 @@ class CPUEngine:
         return self._pass(theta, chunk, learn=True)
 
     def measure(self, theta: Theta, chunk: Chunk) -> Measure:
-        """Return E and the number of right answers, without the gradient."""
+        """Return E and the number of correct samples, without the gradient."""
         return self._pass(theta, chunk, learn=False)[0]
 
     def _pass(self, theta: Theta, chunk: Chunk, learn: bool) -> tuple[Measure, Theta]:
         M = chunk.X.shape[0]
         batch_size = min(_PASS_BATCH, M)
-        kept = _passes.setdefault(chunk, {})
+        cache_of_chunk = _passes.setdefault(chunk, {})
         key = (theta.shape, theta.dtype.name, learn, self.threads, self.sparse)
-        stepper = kept.get(key)
+        stepper = cache_of_chunk.get(key)
         if stepper is None:
-            kept.clear()  # buffers are kept for one shape only
-            stepper = kept[key] = _CPUStepper(
-                self, theta, _Sum(), batch_size, 0.0, None, mean=False, learn=learn
+            cache_of_chunk.clear()  # buffers are kept for one shape only
+            stepper = cache_of_chunk[key] = _CPUStepper(
+                self, theta, _SumGradients(), batch_size, 0.0, None, mean=False, learn=learn
             )
         else:
             stepper.restart(theta)
@@ -103,11 +104,16 @@ class CPUEngine:
         return Measure.of(measures), theta.like(stepper.state()[0])
 
     def stepper(
-        self, theta: Theta, rule: Rule, batch_size: int, decay: float = 0.0, state: NDArray[Any] | None = None
+        self,
+        theta: Theta,
+        rule: MiniBatchRule,
+        batch_size: int,
+        decay: float = 0.0,
+        state: NDArray[Any] | None = None,
     ) -> Stepper:
         """Begin mini-batch descent at `theta`."""
         theta = theta.astype(self.dtype)
-        if hasattr(rule, "largest_norm"):
+        if rule.largest_norm is not None:
             return ClippedStepper(self, theta, rule, batch_size, decay, state)
         return _CPUStepper(self, theta, rule, batch_size, decay, state)
 
@@ -121,177 +127,183 @@ class CPUEngine:
         threads = 1 if X.shape[0] <= self.tile else self.threads or available_threads()
         return propagate(theta, X, to, self.tile, threads)
 
-    def warm_up(self, theta: Theta, chunk: Chunk, rule: Any, batch_size: int, decay: float = 0.0) -> None:
-        """Prepare the chunk, and compile for its kind of data: seconds, once on a machine; says so then.
+    def warm_up(self, theta: Theta, chunk: Chunk, method: Any, batch_size: int, decay: float = 0.0) -> None:
+        """Prepare the chunk and compile for its kind of data: seconds, once on a machine.
 
-        `rule` is a mini-batch rule, or a whole-pass method.
+        A compilation that takes longer than a moment is announced on standard error.
         """
         notice = threading.Timer(1.5, print, [_COMPILING], {"file": sys.stderr})
         notice.daemon = True
         notice.start()
         try:
-            steps = rule if hasattr(rule, "update") else _Sum()
-            self.stepper(theta, steps, batch_size, decay).run(chunk, np.zeros(0, np.int64), np.zeros((0, 1)))
+            no_steps = np.zeros(0, np.int64), np.zeros((0, 1))
+            self.stepper(theta, _rule_of(method), batch_size, decay).run(chunk, *no_steps)
         finally:
             notice.cancel()
 
-    def preparing(self, rule: Any, decay: float = 0.0) -> Callable[[Chunk], Any]:
-        """Return what prepares chunks for a mini-batch rule or a whole-pass method, in whatever thread.
-
-        Where chunks come from disk, it is called before they are needed.
-        """
-        steps = rule if hasattr(rule, "update") else _Sum()
-        whole = _fades(steps, decay if steps is rule else 0.0)
-        return lambda chunk: _prepare(self, chunk, self.dtype, whole)
+    def preparation_for(self, method: Any = None, decay: float = 0.0) -> Callable[[Chunk], Any]:
+        """Return a function that packs chunks for a mini-batch rule or a whole-pass method."""
+        rule = _rule_of(method)
+        all_inputs = rule is method and moves_at_zero_gradient(rule, decay)
+        return lambda chunk: _pack(self, chunk, self.dtype, all_inputs)
 
     def explain(self, theta: Theta, chunk: Chunk, batch_size: int) -> str:
-        """Say how steps of `batch` samples of this chunk are computed, and why."""
-        prepared = _prepare(self, chunk, self.dtype, False)
-        share = prepared.density if prepared.sparse else 1.0
-        threads = self.threads_for(theta, batch_size, share * len(prepared.lit))
-        how = "zeros are skipped" if prepared.sparse else "dense products"
+        """Return a description of how steps of `batch_size` samples of this chunk are computed, and why."""
+        packed = _pack(self, chunk, self.dtype, False)
+        threads = self.threads_for(theta, batch_size, packed.terms)
+        products = "zeros are skipped" if packed.sparse else "dense products"
+        active, plural = len(packed.active_inputs), "s" if threads > 1 else ""
         return (
-            f"{len(prepared.lit):,} of {theta.D_I:,} inputs are ever lit, {prepared.density:.1%} of their "
-            f"values are not zero: {how}; {threads} thread{'s' if threads > 1 else ''}, {self.dtype.name}"
+            f"{active:,} of {theta.D_I:,} inputs are active, {packed.density:.1%} of their values are not "
+            f"zero: {products}; {threads} thread{plural}, {self.dtype.name}"
         )
 
-    def threads_for(self, theta: Theta, batch_size: int, inputs: float) -> int:
-        """Return how many threads a step of this size is shared out over."""
-        worth = max(1, int(4 * batch_size * inputs * theta.D_H // _ENOUGH))
+    def threads_for(self, theta: Theta, batch_size: int, terms: float) -> int:
+        """Return the number of threads for a step of this size, with `terms` products a unit and sample."""
+        worth = max(1, int(4 * batch_size * terms * theta.D_H // _ENOUGH))
         return min(self.threads or available_threads(), max(1, theta.D_H // 8), worth)
 
 
-def _prepare(engine: CPUEngine, chunk: Chunk, dtype: Any, whole: bool) -> Any:
-    """Return the chunk as the loops read it, made once for as long as the chunk lives."""
+def _rule_of(method: Any) -> MiniBatchRule:
+    """Return a mini-batch rule itself; for a whole-pass method, or none, the rule of a whole pass."""
+    rule: MiniBatchRule = _SumGradients() if method is None or method.whole_passes else method
+    return rule
+
+
+def _pack(engine: CPUEngine, chunk: Chunk, dtype: Any, all_inputs: bool) -> Any:
+    """Return the chunk as the loops read it, packed once for as long as the chunk lives."""
     from thetanet.engine.cpu import shards
 
-    kept = _prepared.setdefault(chunk, {})
-    key = (dtype.name, whole, engine.sparse)
-    if key not in kept:
-        kept[key] = shards.Prepared(chunk, dtype, whole, engine.sparse)
-    return kept[key]
+    cache_of_chunk = _packed.setdefault(chunk, {})
+    key = (dtype.name, all_inputs, engine.sparse)
+    if key not in cache_of_chunk:
+        cache_of_chunk[key] = shards.PackedSamples(chunk, dtype, all_inputs, engine.sparse)
+    return cache_of_chunk[key]
 
 
-def _fades(rule: Any, decay: float) -> bool:
-    """Tell whether something moves where the gradient is zero: then inputs that are never lit are kept."""
-    averaged = bool(getattr(rule, "averaged", False))
-    return bool(decay) or getattr(rule, "decoupled", None) is not None or averaged
+def moves_at_zero_gradient(rule: MiniBatchRule, decay: float) -> bool:
+    """Return whether weights change where the gradient is zero: then inactive inputs take part too."""
+    return bool(decay) or rule.decay_index is not None or rule.averaged
 
 
-class _Sum:
-    """The rule of a whole pass: remember the sum of the gradients, and leave Theta alone."""
-
-    slots = 1
+class _SumGradients(MiniBatchRule):
+    """The rule of a whole pass: leave Theta alone, and add up the gradients."""
 
     @staticmethod
     def update(theta: Any, gradient: Any, state: Any, c: Any) -> Any:
         return theta, (state[0] + gradient,)
 
 
-_prepared: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+_packed: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 _passes: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 
 @cache
 def _blas() -> Any:
-    """Find the BLAS libraries, once; SciPy's must be there."""
+    """Return the BLAS libraries of this process; SciPy's must be loaded before the first call."""
     return ThreadpoolController().select(user_api="blas")
 
 
-def compiled_update(rule: Any, dtype: str) -> Any:
-    """Compile a rule's update; an average around a rule is compiled with it."""
+def compiled_update(rule: MiniBatchRule, dtype: str) -> Any:
+    """Return the compiled update of a rule; the running average around a rule is compiled with it."""
     # Compiling or loading the loops takes a moment; `import thetanet` and prediction do without them.
     from thetanet.engine.cpu import kernels
 
-    if getattr(rule, "averaged", False):
-        return kernels.row_update(rule.rule.update, rule.slots, dtype, kernels.COEFFICIENTS - 1)
+    if rule.averaged and rule.rule is not None:
+        return kernels.row_update(rule.rule.update, rule.slots, dtype, AVERAGE_INDEX)
     return kernels.row_update(rule.update, rule.slots, dtype)
 
 
-class _CPUStepper:
+class _CPUStepper(Stepper):
     def __init__(
         self,
         engine: CPUEngine,
         theta: Theta,
-        rule: Rule,
+        rule: MiniBatchRule,
         batch_size: int,
         decay: float,
         state: NDArray[Any] | None,
         mean: bool = True,
         learn: bool = True,
     ) -> None:
+        self.rule = rule
         self._engine, self._theta, self._batch, self._decay = engine, theta.copy(), batch_size, decay
         self._mean, self._learn = mean, learn
         self._state = np.zeros((rule.slots, theta.flat.size), theta.dtype)
         if state is not None:
             self._state[...] = state
         self._update = compiled_update(rule, theta.dtype.name)
-        share = getattr(rule, "decoupled", None)
-        self._share = -1 if share is None else int(share)
-        self._fades = _fades(rule, decay)
-        self._lazy = bool(getattr(rule, "lazy", False)) and not self._fades
+        self._all_inputs = moves_at_zero_gradient(rule, decay)
+        self._lazy = rule.lazy and not self._all_inputs
         self._chunk: Any = None  # a weak reference: what is kept for a chunk must not keep it alive
-        self._walk: Any = None
+        self._runner: Any = None
         self._pool: ThreadPoolExecutor | None = None
 
     def run(self, chunk: Chunk, order: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[np.float64]:
         """Take one step for each row of `coefficients`, over consecutive batches of `order`."""
         if self._chunk is None or self._chunk() is not chunk:
-            self._turn_to(chunk)
+            self._bind_chunk(chunk)
         # Setting the threads of BLAS takes longer than some steps: only where there are products for it.
-        with _blas().limit(limits=1) if self._walk.blas else nullcontext():
-            measures: NDArray[np.float64] = self._walk.run(
+        with _blas().limit(limits=1) if self._runner.blas else nullcontext():
+            measures: NDArray[np.float64] = self._runner.run(
                 order, coefficients, self._decay, self._mean, self._learn
             )
         return measures
 
     def restart(self, theta: Theta) -> None:
-        """Begin again at another Theta, with nothing remembered, in the same buffers."""
+        """Start again at another Theta, with a state of zeros, in the same buffers."""
         self._theta.flat[...] = theta.flat
         self._state[...] = 0
-        if self._walk is not None:
-            self._walk.shards.distribute()
+        if self._runner is not None:
+            self._runner.shards.scatter()
 
-    def _turn_to(self, chunk: Chunk) -> None:
+    def _bind_chunk(self, chunk: Chunk) -> None:
+        """Pack a chunk, and divide Theta and the state over threads for the inputs that are active in it."""
         from thetanet.engine.cpu import kernels, shards
 
-        self._collect()
+        self._gather()
         dtype = self._theta.dtype
-        prepared = _prepare(self._engine, chunk, dtype, self._fades)
-        if self._learn and self._remembers_unlit(prepared.lit):
-            # Inputs that are never lit here, but were before, still move by what the rule remembers.
-            prepared = shards.Prepared(chunk, dtype, True, self._engine.sparse)
-        density = prepared.density if prepared.sparse else 1.0
-        threads = self._engine.threads_for(self._theta, self._batch, density * len(prepared.lit))
+        packed = _pack(self._engine, chunk, dtype, self._all_inputs)
+        if self._learn and self._remembers_inactive(packed.active_inputs):
+            # Inputs that are inactive here, but were not before, still move by the state of the rule.
+            packed = shards.PackedSamples(chunk, dtype, True, self._engine.sparse)
+        threads = self._engine.threads_for(self._theta, self._batch, packed.terms)
         widest = kernels.VECTORS * kernels.BYTES // dtype.itemsize
-        narrow = -(-self._theta.D_H // threads) <= widest or len(prepared.lit) <= _FEW_INPUTS
-        own = kernels.QUICKER_THAN_BLAS and narrow
-        if not (prepared.sparse or own):
+        narrow = -(-self._theta.D_H // threads) <= widest or len(packed.active_inputs) <= _FEW_INPUTS
+        use_own_gemm = kernels.QUICKER_THAN_BLAS and narrow
+        if not (packed.sparse or use_own_gemm):
             widest = 4096
-        held = shards.Shards(self._theta, self._state, prepared.lit, threads, widest)
+        parts = shards.Shards(self._theta, self._state, packed.active_inputs, threads, widest)
         if threads > 1 and self._pool is None:
             self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="thetanet")
-        lazy = self._lazy and prepared.sparse
-        self._walk = shards.Walk(
-            held, prepared, self._batch, self._update.address, lazy, self._share, self._pool, own
+        self._runner = shards.BatchRunner(
+            parts,
+            packed,
+            self._batch,
+            self._update.address,
+            self._lazy and packed.sparse,
+            self.rule.decay_index,
+            self._pool,
+            use_own_gemm,
         )
         self._chunk = ref(chunk)
 
-    def _remembers_unlit(self, lit: NDArray[Any]) -> bool:
-        unlit = np.ones(self._theta.D_I, bool)
-        unlit[lit] = False
-        return any(self._theta.like(slot).W1[unlit].any() for slot in self._state)
+    def _remembers_inactive(self, active_inputs: NDArray[Any]) -> bool:
+        """Return whether the state holds anything for weights of inactive inputs."""
+        inactive = np.ones(self._theta.D_I, bool)
+        inactive[active_inputs] = False
+        return any(self._theta.like(slot).W1[inactive].any() for slot in self._state)
 
-    def _collect(self) -> None:
-        if self._walk is not None:
-            self._walk.shards.collect()
+    def _gather(self) -> None:
+        if self._runner is not None:
+            self._runner.shards.gather()
 
     def theta(self) -> Theta:
         """Return a copy of the present Theta."""
-        self._collect()
+        self._gather()
         return self._theta.copy()
 
     def state(self) -> NDArray[Any]:
-        """Return a copy of what the rule remembers: (slots, size of Theta)."""
-        self._collect()
+        """Return a copy of the rule's state: shape (slots, size of Theta)."""
+        self._gather()
         return self._state.copy()

@@ -1,7 +1,7 @@
-"""From data and Theta to what the compiled loops read, and back.
+"""The layout of data and Theta in which the compiled loops read them.
 
-`Prepared` is a chunk of samples as non-zeros or as a dense array; `Shards` holds Theta and the descent state
-cut into blocks of hidden units, some for each thread.
+`PackedSamples` is a chunk of samples as non-zeros or as a dense array; `Shards` holds Theta and the state of
+the rule cut into blocks of hidden units, some for each thread; `BatchRunner` calls the loops on both.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thetanet.descent.rule import COEFFICIENTS
 from thetanet.engine import Chunk
 from thetanet.engine.cpu import kernels
 from thetanet.theta import Theta
@@ -27,7 +28,7 @@ _INDICES = 65_536  # samples that a sorted column can name (uint16)
 _GRADIENT, _DENSE_GRADIENT = 8192, 400_000  # numbers of a gradient on their way to the rule
 
 
-class Prepared:
+class PackedSamples:
     """Samples as the loops read them.
 
     Parameters
@@ -36,13 +37,15 @@ class Prepared:
         The samples.
     dtype : floating-point type
         Of the values where they are not kept as uint8.
-    whole : bool
-        Keep inputs that are never lit (a penalty moves their weights too).
+    all_inputs : bool
+        Keep inputs that are zero everywhere (a penalty moves their weights too).
     sparse : bool, optional
         Whether to skip zeros; None decides by the share of non-zeros.
     """
 
-    def __init__(self, chunk: Chunk, dtype: Any, whole: bool = False, sparse: bool | None = None) -> None:
+    def __init__(
+        self, chunk: Chunk, dtype: Any, all_inputs: bool = False, sparse: bool | None = None
+    ) -> None:
         X, scaling = chunk.X, chunk.scaling
         self.M, D_I = X.shape
         self.dtype = np.dtype(dtype)
@@ -51,10 +54,9 @@ class Prepared:
         if dense:
             X = np.ascontiguousarray(X)
         counts = np.zeros(D_I, np.int64) if shifted else _non_zeros(X)
-        lit = getattr(chunk, "lit", None)  # of all chunks, where this is one of many
-        lit = np.flatnonzero(counts) if lit is None else lit
-        self.lit = np.arange(D_I) if whole or shifted else lit
-        self.density = 1.0 if shifted else counts.sum() / max(1, self.M * len(self.lit))
+        active = np.flatnonzero(counts) if chunk.active_inputs is None else chunk.active_inputs
+        self.active_inputs = np.arange(D_I) if all_inputs or shifted else active
+        self.density = 1.0 if shifted else counts.sum() / max(1, self.M * len(self.active_inputs))
         skip = self.density < DENSITY if sparse is None else sparse
         self.sparse = (not dense) or (skip and not shifted)
         self.scale = 1.0
@@ -64,12 +66,12 @@ class Prepared:
         self.column: NDArray[Any] = np.zeros(0, np.uint16)
         self.value: NDArray[Any] = np.zeros(0, dtype)
         self.begins = np.zeros(self.M + 1, np.int64)
-        self.factor = np.ones(len(self.lit), dtype)
+        self.factor = np.ones(len(self.active_inputs), dtype)
         if self.sparse:
             self._skip_zeros(X, scaling, counts)
         else:
             self._keep(X, scaling)
-            self.counts = np.ones(len(self.lit), np.int64)
+            self.counts = np.ones(len(self.active_inputs), np.int64)
         L = chunk.L
         one_of_many = L.ndim == 1
         self.classes = L.astype(np.int64) if one_of_many else np.zeros(0, np.int64)
@@ -80,7 +82,7 @@ class Prepared:
         if scaling.shift is None and X.dtype in (np.uint8, self.dtype):
             self.alive = X  # `_writeable` only borrows its memory
             self.X = _writeable(X)
-            self.factor = scaling.factor[self.lit].astype(self.dtype)
+            self.factor = scaling.factor[self.active_inputs].astype(self.dtype)
         else:
             self.X = self._scaled(X, scaling)
 
@@ -92,18 +94,18 @@ class Prepared:
         return scaled
 
     def _skip_zeros(self, X: Any, scaling: Any, counts: NDArray[Any]) -> None:
-        kind = np.uint16 if len(self.lit) < 2**16 else np.int32
+        kind = np.uint16 if len(self.active_inputs) < 2**16 else np.int32
         place = np.zeros(X.shape[1], kind)
-        place[self.lit] = np.arange(len(self.lit), dtype=kind)
+        place[self.active_inputs] = np.arange(len(self.active_inputs), dtype=kind)
         self.begins = np.empty(self.M + 1, np.int64)
-        self.counts = counts[self.lit]
+        self.counts = counts[self.active_inputs]
         if not isinstance(X, np.ndarray):
             X = X if X.has_sorted_indices and X.has_canonical_format else _canonical(X)
             self.begins[...] = X.indptr
             self.column = place[X.indices]
             self.value = (X.data * scaling.factor[X.indices]).astype(self.dtype)
             return
-        factor = scaling.factor[self.lit]
+        factor = scaling.factor[self.active_inputs]
         if X.dtype in (np.uint8, self.dtype) and (factor == factor[:1]).all():
             self.scale = float(factor[0]) if len(factor) else 1.0  # applied to sums of what is kept as it is
         else:
@@ -118,6 +120,11 @@ class Prepared:
         else:
             kernels.compress(_writeable(X), place, self.begins, self.column, self.value)
 
+    @property
+    def terms(self) -> float:
+        """Products that a hidden unit takes for a sample, on average."""
+        return len(self.active_inputs) * float(self.density if self.sparse else 1)
+
     def columns_of(self, threads: int, segments: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         """Share the columns out so that each thread has about the same number of non-zeros.
 
@@ -128,7 +135,7 @@ class Prepared:
         at : (M, threads * segments + 1)
             Where each segment of columns begins among the non-zeros of each sample.
         """
-        n = len(self.lit)
+        n = len(self.active_inputs)
         if not self.sparse:
             first = np.linspace(0, n, threads + 1).astype(np.int64)
             return first, np.zeros((0, threads + 1), np.uint32)
@@ -141,7 +148,7 @@ class Prepared:
 
 
 def _non_zeros(X: Any) -> NDArray[np.int64]:
-    """Count the samples that light each input."""
+    """Count the samples in which each input is not zero."""
     if not isinstance(X, np.ndarray):
         return np.bincount(X.indices[X.data != 0], minlength=X.shape[1]).astype(np.int64)
     total = np.zeros(X.shape[1], np.int64)
@@ -189,9 +196,9 @@ class Shards:
     """
 
     def __init__(
-        self, theta: Theta, state: NDArray[Any], lit: NDArray[Any], threads: int, widest: int
+        self, theta: Theta, state: NDArray[Any], active_inputs: NDArray[Any], threads: int, widest: int
     ) -> None:
-        self.theta, self.state, self.lit = theta, state, lit
+        self.theta, self.state, self.active_inputs = theta, state, active_inputs
         _, D_H, D_O = theta.shape
         each = -(-D_H // threads)
         lanes = kernels.BYTES // theta.dtype.itemsize
@@ -207,12 +214,12 @@ class Shards:
         ]
         self.widths = np.array([[u.stop - u.start for u in blocks] for blocks in self.units])
         slots = len(state)
-        self.size = (1 + len(lit) + D_O) * self.W
+        self.size = (1 + len(active_inputs) + D_O) * self.W
         self.parts = [_aligned((self.blocks, self.size), theta.dtype) for _ in range(threads)]
         self.states = [_aligned((slots, self.blocks, self.size), theta.dtype) for _ in range(threads)]
         self.bias = np.zeros((threads, D_O), theta.dtype)
         self.bias_state = np.zeros((threads, slots, D_O), theta.dtype)
-        self.distribute()
+        self.scatter()
 
     def _move(self, inwards: bool) -> None:
         whole = [self.theta, *(self.theta.like(s) for s in self.state)]
@@ -222,14 +229,14 @@ class Shards:
                 parts = [self.parts[t][j], *self.states[t][:, j]]
                 for full, part in zip(whole, parts, strict=True):
                     rows = part.reshape(-1, self.W)[:, :width]
-                    n = len(self.lit)
+                    n = len(self.active_inputs)
                     if inwards:
                         rows[0] = full.b1[units]
-                        rows[1 : n + 1] = full.W1[self.lit, units]
+                        rows[1 : n + 1] = full.W1[self.active_inputs, units]
                         rows[n + 1 :] = full.W2[units].T
                     else:
                         full.b1[units] = rows[0]
-                        full.W1[self.lit, units] = rows[1 : n + 1]
+                        full.W1[self.active_inputs, units] = rows[1 : n + 1]
                         full.W2[units] = rows[n + 1 :].T
         for s, full in enumerate(whole):
             biases = self.bias if s == 0 else self.bias_state[:, s - 1]
@@ -238,11 +245,11 @@ class Shards:
             else:
                 full.b2[...] = biases[0]
 
-    def distribute(self) -> None:
+    def scatter(self) -> None:
         """Give every thread its part of `theta` and `state`."""
         self._move(inwards=True)
 
-    def collect(self) -> None:
+    def gather(self) -> None:
         """Write what the threads hold back into `theta` and `state`."""
         self._move(inwards=False)
 
@@ -253,66 +260,68 @@ def _parts(size: float, fits: int, non_zeros: float, enough: int) -> int:
     return parts if non_zeros >= enough * parts else 1
 
 
-class Walk:
-    """Many steps over one chunk: buffers, threads, and the call of the compiled loops."""
+class BatchRunner:
+    """Steps over one chunk: buffers, threads, and the call of the compiled loops."""
 
     def __init__(
         self,
         shards: Shards,
-        prepared: Prepared,
+        packed: PackedSamples,
         batch_size: int,
         update: Any,
         lazy: bool,
-        share: int,
+        decay_index: int | None,
         pool: Executor | None,
-        own: bool,
+        use_own_gemm: bool,
     ) -> None:
-        self.shards, self.prepared, self.batch_size, self.pool = shards, prepared, batch_size, pool
-        self.update, self.share, self.own = update, share, own
-        without = shards.theta.D_O <= kernels.FEW and (prepared.sparse or own)
-        self.blas = 0 if without else kernels.gemm_address(prepared.dtype.name)
-        T, n, W, dtype = len(shards.parts), len(prepared.lit), shards.W, prepared.dtype
+        self.shards, self.packed, self.batch_size, self.pool = shards, packed, batch_size, pool
+        self.update, self.use_own_gemm = update, use_own_gemm
+        self.decay_index = -1 if decay_index is None else int(decay_index)
+        without = shards.theta.D_O <= kernels.FEW and (packed.sparse or use_own_gemm)
+        self.blas = 0 if without else kernels.gemm_address(packed.dtype.name)
+        T, n, W, dtype = len(shards.parts), len(packed.active_inputs), shards.W, packed.dtype
         D_O = shards.theta.D_O
         row = W * dtype.itemsize
-        mean = prepared.density * n if prepared.sparse else 0  # non-zeros of a sample
-        self.first, self.at = prepared.columns_of(T, _parts(n * row / T, _SEGMENT, mean / T, 12))
+        mean = packed.density * n if packed.sparse else 0  # non-zeros of a sample
+        self.first, self.segment_starts = packed.columns_of(T, _parts(n * row / T, _SEGMENT, mean / T, 12))
         self.lazy = lazy and batch_size <= _INDICES
-        per_column = 0 if self.lazy else prepared.density * batch_size
+        per_column = 0 if self.lazy else packed.density * batch_size
         groups = max(_parts(batch_size * row, _GROUP, per_column, 6), -(-batch_size // _INDICES))
         self.group = -(-batch_size // groups)
-        most = int(np.diff(prepared.begins).max()) if prepared.sparse and prepared.M else 0
+        most = int(np.diff(packed.begins).max()) if packed.sparse and packed.M else 0
         self.Z = [_aligned((shards.blocks, batch_size, W), dtype) for _ in range(T)]
         self.delta = [_aligned((batch_size, W), dtype) for _ in range(T)]
-        room = max(_GRADIENT if prepared.sparse or own else min(n * W, _DENSE_GRADIENT), W * D_O)
+        room = max(_GRADIENT if packed.sparse or use_own_gemm else min(n * W, _DENSE_GRADIENT), W * D_O)
         self.gradient = [_aligned((room,), dtype) for _ in range(T)]
         self.partial = np.empty((2, T, batch_size, D_O), dtype)
         self.Y, self.delta3 = np.empty((2, T, batch_size, D_O), dtype)
         # Rows an odd number of cache lines apart: lines a power of 2 apart share few places in the cache.
         lines = -(-n * dtype.itemsize // 64) | 1
         row_of_tile = lines * 64 // dtype.itemsize
-        self.tile = _aligned((3, 0 if prepared.sparse else batch_size, row_of_tile), dtype)
-        self.start, self.stop = np.zeros((2, 2, groups, n if prepared.sparse else 0), np.uint32)
+        self.tile = _aligned((3, 0 if packed.sparse else batch_size, row_of_tile), dtype)
+        self.start, self.stop = np.zeros((2, 2, groups, n if packed.sparse else 0), np.uint32)
         self.sample = np.empty((2, T, batch_size * most), np.uint16)
-        self.number = np.empty((2, T, batch_size * most), prepared.value.dtype)
+        self.number = np.empty((2, T, batch_size * most), packed.value.dtype)
         self.touched = np.zeros((2, n + T), np.int64)
 
     def run(
         self, order: NDArray[Any], coefficients: NDArray[Any], decay: float, mean: bool, learn: bool = True
     ) -> NDArray[np.float64]:
         """Take one step for each row of `coefficients`; returns the measure of each mini-batch."""
-        p, s, T = self.prepared, self.shards, len(self.shards.parts)
-        c = np.zeros((len(coefficients), kernels.COEFFICIENTS), p.dtype)
+        p, s, T = self.packed, self.shards, len(self.shards.parts)
+        c = np.zeros((len(coefficients), COEFFICIENTS), p.dtype)
         c[:, : coefficients.shape[1]] = coefficients
         order = np.ascontiguousarray(order, np.int64)
-        meet, total = np.zeros(8, np.int64), np.zeros((len(c) + 1, T, 3))
+        barrier, total = np.zeros(8, np.int64), np.zeros((len(c) + 1, T, 3))
 
         def work(t: int) -> None:
             kernels.steps(
-                t, T, meet, 0,
-                p.begins, self.at, p.column, p.value, p.scale, self.first, self.group, p.X, p.lit, p.factor,
+                t, T, barrier, 0,
+                p.begins, self.segment_starts, p.column, p.value, p.scale, self.first, self.group,
+                p.X, p.active_inputs, p.factor,
                 p.classes, p.targets, p.weights, order, self.batch_size,
                 s.parts[t], s.states[t], s.bias, s.bias_state, s.widths[t], s.W, s.theta.D_O,
-                c, decay, self.share, mean, self.update, self.blas, self.own, self.lazy, learn,
+                c, decay, self.decay_index, mean, self.update, self.blas, self.use_own_gemm, self.lazy, learn,
                 self.Z[t], self.delta[t], self.partial, self.Y, self.delta3, self.tile, self.gradient[t],
                 self.start, self.stop, self.sample, self.number, self.touched, total,
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The cluster engine: workers of Dask hold groups of samples, and sums over all groups are their answers.
+"""The cluster engine: workers of Dask keep groups of samples, and compute sums over all groups.
 
 Groups and the tree of sums are fixed, so results are the same bits whatever the number of workers, and
 whichever of them die on the way. Workers must have the same processors for that, as this machine's engine
@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thetanet.checks import check_number
-from thetanet.engine import Chunk, Measure, Rule, Stepper
+from thetanet.descent.rule import MiniBatchRule
+from thetanet.engine import Chunk, Engine, Measure, Stepper
 from thetanet.engine.cpu.engine import CPUEngine
 from thetanet.engine.dask import tasks
 from thetanet.errors import ClusterError, InputError, MissingExtraError
@@ -26,7 +27,7 @@ _ARITY = 8  # of the tree of sums
 _CONNECT = 10  # seconds
 
 
-class DaskEngine:
+class DaskEngine(Engine):
     """Training on the workers of a Dask cluster.
 
     Parameters
@@ -49,6 +50,8 @@ class DaskEngine:
         If Dask is not installed.
     """
 
+    distributed: ClassVar[bool] = True
+
     def __init__(self, client: Any, groups: int = 16, dtype: Any = "float32", keep: bool = True) -> None:
         check_number("groups", groups, least=1, whole=True)
         if not (hasattr(client, "submit") and hasattr(client, "scheduler")):
@@ -61,7 +64,7 @@ class DaskEngine:
         self.dtype = self._here.dtype
         self.client, self.groups, self.keep = client, int(groups), bool(keep)
         self.calls = Calls(client)
-        self._owned: list[Any] = []
+        self._opened: list[Any] = []
 
     def __repr__(self) -> str:
         return f"DaskEngine({self.calls.address}, groups={self.groups}, dtype={self.dtype.name!r})"
@@ -77,89 +80,96 @@ class DaskEngine:
 
     def close(self) -> None:
         """Close what `connect` has opened."""
-        for owned in self._owned:
-            owned.close()
-        self._owned = []
+        for resource in self._opened:
+            resource.close()
+        self._opened = []
 
-    def hold(self, make: Callable[[list[Any]], Any], parts: Sequence[Any]) -> Any:
-        """Divide parts into groups, and have workers make something of each.
+    def scatter(self, make: Callable[[list[Any]], Any], parts: Sequence[Any]) -> Any:
+        """Divide parts into groups, and build one object of each group on the workers.
 
         A part with `delayed` (of a Dask collection) is computed by the cluster, one with `sent` travels there
         on its own, and is kept by the scheduler; others travel as descriptions of what to read.
         """
-        from thetanet.engine.dask.calls import Held
+        from thetanet.engine.dask.calls import Groups
 
         def pieces(group: Sequence[Any]) -> list[Any]:
             return [self._piece(part) for part in group]
 
         count = min(self.groups, len(parts))
         bounds = [len(parts) * n // count for n in range(count + 1)]
-        groups = [parts[low:high] for low, high in pairwise(bounds)]
-        return Held(self.calls, [make] * count, [partial(pieces, group) for group in groups])
+        members = [parts[low:high] for low, high in pairwise(bounds)]
+        return Groups(self.calls, [make] * count, [partial(pieces, group) for group in members])
 
     def _piece(self, part: Any) -> Any:
         if hasattr(part, "delayed"):
             return self.client.compute(part.delayed)
         return self.calls.submit(tasks.identity, part.sent) if hasattr(part, "sent") else part
 
-    def derive(self, held: Any, makes: Sequence[Callable[[list[Any]], Any] | None]) -> Any:
-        """Have workers make groups of other groups, each by a function of its own; those with None go."""
-        from thetanet.engine.dask.calls import Held
+    def map_groups(self, groups: Any, makes: Sequence[Callable[[list[Any]], Any] | None]) -> Any:
+        """Build groups of other groups on the workers, each by a function of its own; None drops a group."""
+        from thetanet.engine.dask.calls import Groups
 
-        made = [(n, make) for n, make in enumerate(makes) if make is not None]
-        pieces = [partial(lambda n: [held.group(n)], n) for n, _ in made]
-        return Held(self.calls, [make for _, make in made], pieces)
+        numbered = [(n, make) for n, make in enumerate(makes) if make is not None]
+        pieces = [partial(lambda n: [groups.group(n)], n) for n, _ in numbered]
+        return Groups(self.calls, [make for _, make in numbered], pieces)
 
-    def collect(self, held: Any, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+    def gather(self, groups: Any, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Return function(engine, group, number, *arguments) of all groups, in order."""
-        return self.calls.results(lambda: self._each(held, function, arguments))
+        return self.calls.results(lambda: self._submit_to_all(groups, function, arguments))
 
-    def total(self, held: Any, function: Callable[..., Any], *arguments: Any) -> tuple[Any, ...]:
+    def reduce(self, groups: Any, function: Callable[..., Any], *arguments: Any) -> tuple[Any, ...]:
         """Return the sums of the tuples of arrays that the function returns, by a fixed tree."""
 
         def send() -> list[Any]:
-            terms = self._each(held, function, arguments)
+            terms = self._submit_to_all(groups, function, arguments)
             while len(terms) > 1:
                 level = [terms[low : low + _ARITY] for low in range(0, len(terms), _ARITY)]
-                terms = [self.calls.submit(tasks.add, some) for some in level]
+                terms = [self.calls.submit(tasks.add, branch) for branch in level]
             return terms
 
         sums: tuple[Any, ...] = self.calls.results(send)[0]
         return sums
 
-    def _each(self, held: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Any]:
-        held.even_out()
+    def _submit_to_all(
+        self, groups: Any, function: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> list[Any]:
+        groups.rebalance()
         sent = self.calls.submit(tasks.identity, arguments)
         return [
-            self.calls.submit(tasks.compute, function, self.dtype.name, n, held.group(n), sent)
-            for n in range(len(held))
+            self.calls.submit(tasks.compute, function, self.dtype.name, n, groups.group(n), sent)
+            for n in range(len(groups))
         ]
 
     def error_and_gradient(self, theta: Theta, chunk: Chunk) -> tuple[Measure, Theta]:
         """Return the sums of E and dE/dTheta over all samples of the chunk."""
-        held = getattr(chunk, "held", None)
-        if held is None:
+        groups = _groups_of(chunk)
+        if groups is None:
             return self._here.error_and_gradient(theta, chunk)
-        numbers, flat = self.total(held, tasks.gradient, theta.flat, theta.shape)
+        numbers, flat = self.reduce(groups, tasks.gradient, theta.flat, theta.shape)
         return tasks.as_measure(numbers), theta.like(flat)
 
     def measure(self, theta: Theta, chunk: Chunk) -> Measure:
-        """Return E and the number of right answers, without the gradient."""
-        held = getattr(chunk, "held", None)
-        if held is None:
+        """Return E and the number of correct samples, without the gradient."""
+        groups = _groups_of(chunk)
+        if groups is None:
             return self._here.measure(theta, chunk)
-        return tasks.as_measure(self.total(held, tasks.measure, theta.flat, theta.shape)[0])
+        return tasks.as_measure(self.reduce(groups, tasks.measure, theta.flat, theta.shape)[0])
 
     def hessian_product(self, theta: Theta, direction: Theta, chunk: Chunk) -> Theta:
         """Return the product of the Hessian matrix of E, summed over the chunk, and a direction."""
-        held = getattr(chunk, "held", None)
-        if held is None:
+        groups = _groups_of(chunk)
+        if groups is None:
             return self._here.hessian_product(theta, direction, chunk)
         flats = theta.flat, direction.flat
-        return theta.like(self.total(held, tasks.curvature, *flats, theta.shape)[0])
+        return theta.like(self.reduce(groups, tasks.curvature, *flats, theta.shape)[0])
 
     def stepper(
-        self, theta: Theta, rule: Rule, batch_size: int, decay: float = 0.0, state: NDArray[Any] | None = None
+        self,
+        theta: Theta,
+        rule: MiniBatchRule,
+        batch_size: int,
+        decay: float = 0.0,
+        state: NDArray[Any] | None = None,
     ) -> Stepper:
         """Begin mini-batch descent on this machine, as in `partial_fit`; `fit` descends on the workers."""
         return self._here.stepper(theta, rule, batch_size, decay, state)
@@ -169,10 +179,15 @@ class DaskEngine:
         return self._here.propagate(theta, X, to)
 
     def explain(self, theta: Theta, chunk: Any, batch_size: int) -> str:
-        """Say how the samples are computed with."""
-        held = getattr(chunk, "held", None)
-        groups = "" if held is None else f"{len(held)} groups of samples on "
-        return f"{groups}{self.calls.address}, {self.dtype.name}"
+        """Return a description of the cluster and of the division of the samples."""
+        groups = _groups_of(chunk)
+        division = "" if groups is None else f"{len(groups)} groups of samples on "
+        return f"{division}{self.calls.address}, {self.dtype.name}"
+
+
+def _groups_of(chunk: Any) -> Any:
+    """Return the groups that stand behind a chunk on the workers; None for samples in memory here."""
+    return getattr(chunk, "groups", None)
 
 
 def connect(cluster: str, groups: int = 16, dtype: Any = "float32", keep: bool = True) -> DaskEngine:
@@ -203,17 +218,19 @@ def connect(cluster: str, groups: int = 16, dtype: Any = "float32", keep: bool =
     except ImportError as missing:
         raise MissingExtraError("training on a cluster", "cluster") from missing
     library: Any = distributed
-    owned: list[Any] = []
+    opened: list[Any] = []
     if local:
         # A worker that dies twice in a row would be given up for good.
         dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
-        owned.append(library.LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address=":0"))
+        opened.append(
+            library.LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address=":0")
+        )
     try:
-        client = library.Client(owned[0] if owned else cluster, timeout=_CONNECT)
+        client = library.Client(opened[0] if opened else cluster, timeout=_CONNECT)
     except (OSError, TimeoutError, ValueError) as problem:
         raise ClusterError(
             f"cluster={cluster!r}: no scheduler answers there ({problem}); start one with dask scheduler"
         ) from problem
     engine = DaskEngine(client, groups, dtype, keep)
-    engine._owned = [client, *owned]
+    engine._opened = [client, *opened]
     return engine

@@ -118,8 +118,8 @@ class Calls:
         )
 
 
-class Held:
-    """Groups of samples that the workers hold, and how to make each of them again.
+class Groups:
+    """Groups of samples that the workers keep in memory, and the recipe for each of them.
 
     Dask makes a group again where its worker died; where all is lost (the scheduler began anew), or Dask has
     given up, we do.
@@ -146,7 +146,7 @@ class Held:
         """Let the workers forget them; what was made of them can still be made again."""
         self._futures = [None] * len(self.pieces)
 
-    def even_out(self) -> None:
+    def rebalance(self) -> None:
         """Move groups from workers that hold many to those that hold few, if workers have come or gone.
 
         Dask itself sends work where the data are, and data only where work has queued up for long.
@@ -156,26 +156,26 @@ class Held:
         if self._divided == set(threads) or len(groups) < len(self._futures):
             return
         places = self.calls.client.who_has(groups)
-        held: dict[str, list[int]] = {worker: [] for worker in threads}
+        by_worker: dict[str, list[int]] = {worker: [] for worker in threads}
         for n, future in enumerate(groups):
-            where = next((worker for worker in places.get(future.key, ()) if worker in held), None)
+            where = next((worker for worker in places.get(future.key, ()) if worker in by_worker), None)
             if where is not None:
-                held[where].append(n)
-        for n, worker in moves(held, threads):
+                by_worker[where].append(n)
+        for n, worker in moves(by_worker, threads):
             self._futures[n] = self.calls.submit(tasks.identity, groups[n], worker=worker)
         self._divided = set(threads)
 
 
-def moves(held: dict[str, list[int]], threads: dict[str, int]) -> list[tuple[int, str]]:
+def moves(by_worker: dict[str, list[int]], threads: dict[str, int]) -> list[tuple[int, str]]:
     """Return which groups to move where, so that all threads of workers have about as many."""
-    held = {worker: list(groups) for worker, groups in held.items()}
+    by_worker = {worker: list(groups) for worker, groups in by_worker.items()}
     moved: list[tuple[int, str]] = []
-    while held:
-        high = max(held, key=lambda worker: len(held[worker]) / threads[worker])
-        low = min(held, key=lambda worker: (len(held[worker]) + 1) / threads[worker])
-        if len(held[high]) / threads[high] <= (len(held[low]) + 1) / threads[low]:
+    while by_worker:
+        high = max(by_worker, key=lambda worker: len(by_worker[worker]) / threads[worker])
+        low = min(by_worker, key=lambda worker: (len(by_worker[worker]) + 1) / threads[worker])
+        if len(by_worker[high]) / threads[high] <= (len(by_worker[low]) + 1) / threads[low]:
             break
-        n = held[high].pop()
-        held[low].append(n)
+        n = by_worker[high].pop()
+        by_worker[low].append(n)
         moved.append((n, low))
     return moved

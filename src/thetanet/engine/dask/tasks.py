@@ -1,4 +1,4 @@
-"""What runs on the workers of a cluster: they hold groups of samples, and compute sums over them."""
+"""The functions that run on the workers of a cluster: they compute sums over groups of samples."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ class Group:
         return sum(-(-size // batch_size) for size in sizes)
 
 
-def _bytes_of(held: Any) -> int:
-    if isinstance(held, np.ndarray):
-        return held.nbytes
-    if isinstance(held, (list, tuple)):
-        return sum(map(_bytes_of, held))
-    return sum(map(_bytes_of, vars(held).values())) if hasattr(held, "__dict__") else 64
+def _bytes_of(value: Any) -> int:
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, (list, tuple)):
+        return sum(map(_bytes_of, value))
+    return sum(map(_bytes_of, vars(value).values())) if hasattr(value, "__dict__") else 64
 
 
 def identity(value: Any) -> Any:
-    """Return what comes: sends it to a worker in a way that can be repeated."""
+    """Return the argument: a task that sends it to a worker, and can be repeated."""
     return value
 
 

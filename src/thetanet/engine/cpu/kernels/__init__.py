@@ -29,11 +29,9 @@ from thetanet.engine.cpu.kernels.loops import FEW
 from thetanet.engine.cpu.kernels.products import QUICKER_THAN_BLAS
 
 __all__ = [
-    "BYTES", "COEFFICIENTS", "FEW", "QUICKER_THAN_BLAS", "VECTORS",
+    "BYTES", "FEW", "QUICKER_THAN_BLAS", "VECTORS",
     "compress", "compress_bytes", "count_bytes", "gemm_address", "row_update", "share_out", "steps", "warp",
 ]  # fmt: skip
-
-COEFFICIENTS = 10  # the most numbers that a rule may change from step to step
 
 _SOURCES = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))

@@ -16,7 +16,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 _MACHINE = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
-VECTORS = 12  # registers of sums in `gather`: a block of hidden units is at most 12 vectors wide
+VECTORS = (
+    12  # registers of sums in `sparse_dense_product`: a block of hidden units is at most 12 vectors wide
+)
 BYTES = 32
 
 
@@ -35,7 +37,7 @@ def pointer_to(typingctx, array, place):
 
 
 @intrinsic
-def gather(typingctx, out, rows, W, index, value, n):
+def sparse_dense_product(typingctx, out, rows, W, index, value, n):
     """out[:W] += sum over k < n of value[k] * rows[index[k] * W:][:W], for pointers out, rows, index, value.
 
     The one loop that everything with zeros in it is made of. The sums stay in registers.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from thetanet.engine.cpu.kernels.barrier import OPTIONS, wait_for_all
 from thetanet.engine.cpu.kernels.instructions import BYTES, call, exp_minus, gemm, pointer_to
-from thetanet.engine.cpu.kernels.meeting import OPTIONS, meet_all
 from thetanet.engine.cpu.kernels.outputs import outputs
 from thetanet.engine.cpu.kernels.products import add_product
 from thetanet.engine.cpu.kernels.zeros import add_columns, sort_columns, weighted_sums
@@ -111,7 +111,7 @@ def steps(
         _load(len(rows) * t // T, len(rows) * (t + 1) // T, rows, X, inputs, factor, tile[0])
         if T > 1:
             meetings += T
-            meet_all(meet, meetings)
+            wait_for_all(meet, meetings)
     for step in range(len(c)):
         parity = step % 2
         rows = order[step * B : (step + 1) * B]
@@ -161,7 +161,7 @@ def steps(
             _load(m * t // T, m * (t + 1) // T, later, X, inputs, factor, tile[(step + 1) % 3])
         if T > 1:
             meetings += T
-            meet_all(meet, meetings)
+            wait_for_all(meet, meetings)
 
         # Outputs: E, and delta3.
         weight = 0.0
@@ -173,7 +173,7 @@ def steps(
                     Y[0], delta3[0], total[step, t])  # fmt: skip
             if split and learn:
                 meetings += T
-                meet_all(meet, meetings)
+                wait_for_all(meet, meetings)
         else:
             d3 = delta3[t, :n]
             outputs(0, n, rows, partial[parity], bias[t], classes, targets, weights,

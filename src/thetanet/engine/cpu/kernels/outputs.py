@@ -6,8 +6,8 @@ import math
 
 from numba import njit
 
+from thetanet.engine.cpu.kernels.barrier import OPTIONS
 from thetanet.engine.cpu.kernels.instructions import exp_minus
-from thetanet.engine.cpu.kernels.meeting import OPTIONS
 
 
 @njit(**OPTIONS)

@@ -14,8 +14,8 @@ from llvmlite.binding import get_host_cpu_features
 from numba import njit, types
 from numba.extending import intrinsic
 
+from thetanet.engine.cpu.kernels.barrier import OPTIONS
 from thetanet.engine.cpu.kernels.instructions import BYTES, shifted
-from thetanet.engine.cpu.kernels.meeting import OPTIONS
 
 # Rows of the result at a time, for 1 to 6 vectors of it: the most whose sums fit into 16 registers.
 _ROWS = (0, 6, 5, 4, 3, 2, 2)

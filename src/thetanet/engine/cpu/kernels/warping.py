@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from thetanet.engine.cpu.kernels.meeting import OPTIONS
+from thetanet.engine.cpu.kernels.barrier import OPTIONS
 
 _FAINT = np.float32(1 / 16)  # share of the brightest pixel below which a pixel is not ink
 _ATTEMPTS = 3

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from thetanet.engine.cpu.kernels.instructions import gather, pointer_to, prefetch
-from thetanet.engine.cpu.kernels.meeting import OPTIONS
+from thetanet.engine.cpu.kernels.barrier import OPTIONS
+from thetanet.engine.cpu.kernels.instructions import pointer_to, prefetch, sparse_dense_product
 
 _AHEAD = 4  # samples from asking for a sample's non-zeros to reading them
 _LINE = 64  # bytes
@@ -14,8 +14,8 @@ _LINE = 64  # bytes
 
 @njit(**OPTIONS)
 def add_rows(out, rows, W, index, value, n):
-    """Call `gather`: a function of its own, compiled once for all its callers."""
-    gather(out, rows, W, index, value, n)
+    """Call `sparse_dense_product`: a function of its own, compiled once for all its callers."""
+    sparse_dense_product(out, rows, W, index, value, n)
 
 
 @njit(**OPTIONS)

@@ -1,0 +1,81 @@
+"""Samples held out of a training, to measure it by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from thetanet.data.formats.arrays import ArrayPart
+from thetanet.data.source import Rows, Source
+from thetanet.data.survey import ArraySurvey, Survey
+from thetanet.errors import InputError
+
+
+def hold_out(source: Source, survey: Survey, fraction: float, seed: int) -> tuple[Source, Source]:
+    """Split off a share of the samples at random: return those to learn from, and those to measure.
+
+    Of samples in memory each class is held out in the same share, if there are enough of it. Of a source in
+    parts each sample is held out with the probability `fraction`, so the share holds on average.
+
+    Parameters
+    ----------
+    source, survey : Source, Survey
+        The samples, and what is known of them.
+    fraction : float
+        The share, above 0 and below 1.
+    seed : int
+        The same seed holds out the same samples.
+
+    Raises
+    ------
+    InputError
+        If one of the two would have no samples, or none with a weight above 0.
+    """
+    if isinstance(survey, ArraySurvey):
+        return _split_rows(source, survey, fraction, seed)
+    kept, held = (
+        [part.map(_DrawRows(n, seed, fraction, held_out)) for n, part in enumerate(source.parts)]
+        for held_out in (False, True)
+    )
+    return replace(source, parts=kept), replace(source, parts=held, unpacked=())
+
+
+def _split_rows(source: Source, survey: ArraySurvey, fraction: float, seed: int) -> tuple[Source, Source]:
+    from sklearn.model_selection import train_test_split
+
+    rows, labels = survey.rows, survey.labels()
+    M = rows.M
+    index = None  # by which to stratify
+    if not labels.multilabel:
+        index = labels.indices(labels.targets(rows.y))
+        counts = np.bincount(index)
+        if counts[counts > 0].min() < 2 or min(fraction * M, (1 - fraction) * M) < len(labels.classes):
+            index = None
+    try:
+        split = train_test_split(np.arange(M), test_size=fraction, random_state=seed, stratify=index)
+    except ValueError as problem:
+        raise InputError(f"validation_fraction={fraction} of {M} samples: {problem}") from None
+    y = rows.y.tocsr() if hasattr(rows.y, "tocsr") else np.asarray(rows.y)
+    pieces = [rows._replace(y=y).take(places) for places in split]
+    if any(piece.weight is not None and not piece.weight.any() for piece in pieces):
+        raise InputError(
+            f"validation_fraction={fraction}: one of the parts has no weight, all its sample weights are "
+            "zero; leave out samples of weight 0"
+        )
+    kept, held = (replace(source, parts=[ArrayPart(*piece, checked=True)]) for piece in pieces)
+    return kept, held
+
+
+@dataclass(frozen=True)
+class _DrawRows:
+    """Draws rows of a part at random, and takes those held out, or the others."""
+
+    part_number: int
+    seed: int
+    fraction: float
+    held_out: bool
+
+    def __call__(self, rows: Rows) -> Rows:
+        drawn = np.random.default_rng([self.seed, self.part_number]).random(rows.M) < self.fraction
+        return rows.take(drawn == self.held_out)
