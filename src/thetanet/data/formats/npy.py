@@ -147,12 +147,12 @@ def npz_source(path: str | os.PathLike[str], rows: int = ROWS) -> Source | None:
     for key in keys:
         if (offset := members[key]) is None:
             return None
-        arrays.append(npy_array(path, offset))
+        arrays.append(npy_array(path, offset, f"{key} "))
     return _source_of_arrays(str(path), arrays[0], arrays[1], arrays[2] if len(arrays) > 2 else None, rows)
 
 
-def npy_array(path: str | os.PathLike[str], offset: int = 0) -> Array:
-    """Find the array that begins at `offset` of a file with its .npy header.
+def npy_array(path: str | os.PathLike[str], offset: int = 0, member: str = "") -> Array:
+    """Find the array that begins at `offset` of a file with its .npy header; `member` is for messages.
 
     Raises
     ------
@@ -173,7 +173,10 @@ def npy_array(path: str | os.PathLike[str], offset: int = 0) -> Array:
     except Exception as problem:  # what is no header makes NumPy raise nearly anything
         raise DataFileError(f"{name}: is no .npy array ({problem}); write it with numpy.save") from problem
     if dtype.kind not in _KINDS or dtype.hasobject:
-        raise DataFileError(f"{name}: holds {dtype}; give numbers, or labels as texts by y.astype(str)")
+        values = "Python objects" if dtype.hasobject else str(dtype)
+        raise DataFileError(
+            f"{name}: {member}holds {values}; write texts as y.astype(str), numbers as a type of NumPy"
+        )
     if min(shape, default=0) < 0:
         raise DataFileError(f"{name}: its header announces the shape {shape}; the file is damaged")
     if not shape or (fortran and len(shape) > 1):
