@@ -172,11 +172,12 @@ def npy_array(path: str | os.PathLike[str], offset: int = 0, member: str = "") -
         raise DataFileError(f"{name}: cannot be read ({problem.strerror})") from problem
     except Exception as problem:  # what is no header makes NumPy raise nearly anything
         raise DataFileError(f"{name}: is no .npy array ({problem}); write it with numpy.save") from problem
-    if dtype.kind not in _KINDS or dtype.hasobject:
-        values = "Python objects" if dtype.hasobject else str(dtype)
-        raise DataFileError(
-            f"{name}: {member}holds {values}; write texts as y.astype(str), numbers as a type of NumPy"
-        )
+    if dtype.hasobject:
+        remedy = "write texts as y.astype(str), numbers as a type of NumPy"
+        raise DataFileError(f"{name}: {member}holds Python objects; {remedy}")
+    if dtype.kind not in _KINDS:
+        remedy = "give numbers, or labels as texts by y.astype(str)"
+        raise DataFileError(f"{name}: {member}holds {dtype}; {remedy}")
     if min(shape, default=0) < 0:
         raise DataFileError(f"{name}: its header announces the shape {shape}; the file is damaged")
     if not shape or (fortran and len(shape) > 1):
