@@ -14,9 +14,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
+from thetanet.data.arrays import Samples
 
 from thetanet import CPUEngine, Theta, error_and_gradient, forward, hessian_product, load_mnist
-from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.descent import METHODS, resolve
 from thetanet.training.loop import start, train

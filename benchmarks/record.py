@@ -19,15 +19,15 @@ import numpy as np
 from scipy.special import expit
 
 from record_report import VIEWS, as_lines, write
-from thetanet import Adam, Deform, ThetaNetClassifier, image_views, recipe
+from thetanet import Adam, Deform, ThetaNetClassifier, normalise_images, recipe
 from thetanet.data.mnist import load_mnist_training
-from thetanet.models.committee import at_part, merge_models
+from thetanet.models.committee import embed_in_view, merge_models
 from thetanet.models.model_file import load_model, save_model
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "build" / "record"
 RESULTS = Path(__file__).parent / "results" / "record.json"
-PACKAGE = ROOT / "src" / "thetanet" / "pretrained" / "mnist.safetensors"
+PACKAGE = ROOT / "src" / "thetanet" / "models" / "pretrained" / "mnist.safetensors"
 SEEDS = (0, 1, 2)
 
 SINGLE = recipe("record") | {"hidden": 800, "descent": Adam(learning_rate=0.004)}
@@ -96,7 +96,7 @@ def train(name, settings, seed, teacher=None, view="raw", soft=1.0):
     path = MODELS / f"{name}.safetensors"
     if not path.exists():
         X, y = load_mnist_training()
-        X = image_views(X, [view])
+        X = normalise_images(X, [view])
         net = ThetaNetClassifier(**settings, random_state=seed, teacher=teacher)
         began = time.time()
         for record in net.iter_fit(X, y, checkpoint=MODELS / f"{name}-checkpoints", resume=True):
@@ -131,7 +131,7 @@ def choose():
         if f"choice: {name}" in results:
             continue
         some = dict(settings)
-        seen = image_views(X, [some.pop("view")])
+        seen = normalise_images(X, [some.pop("view")])
         net = ThetaNetClassifier(**some)
         net.fit(seen[fit], y[fit], X_val=seen[held], y_val=y[held])
         wrong, E = (1 - np.array(net.history_["val_accuracy"])) * 100, net.history_["val_error"]
@@ -168,7 +168,9 @@ def viewed():
 
 def views():
     """One network for the views side by side."""
-    merged("views", [at_part(load_model(path), VIEWS.index(view), len(VIEWS)) for view, path in viewed()])
+    merged(
+        "views", [embed_in_view(load_model(path), VIEWS.index(view), len(VIEWS)) for view, path in viewed()]
+    )
 
 
 def students():
@@ -177,7 +179,7 @@ def students():
     members = [(view, ThetaNetClassifier.load(path)) for view, path in viewed()]
 
     def teacher(X, soft=1.0):
-        seen = {view: image_views(X, [view]) for view in VIEWS}
+        seen = {view: normalise_images(X, [view]) for view in VIEWS}
         return expit(np.mean([net.decision_function(seen[view]) for view, net in members], axis=0) / soft)
 
     for seed in SEEDS[:2]:

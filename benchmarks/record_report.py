@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from thetanet import ThetaNetClassifier, image_views, load_pretrained
+from thetanet import ThetaNetClassifier, load_pretrained, normalise_images
 from thetanet.data.mnist import load_mnist_test, load_mnist_training
 from thetanet.evaluation.figures import compute_calibration_error
 from thetanet.evaluation.robustness import list_changes
 from thetanet.plots import plot_images, plot_reliability, save_figure
-from thetanet.plots.axes import axes_of
+from thetanet.plots.axes import prepare_axes
 
 DOCS = Path(__file__).parents[1] / "docs"
 ROWS = {
@@ -39,7 +39,7 @@ class Viewed:
 
     def __getattr__(self, name):
         method = getattr(self.net, name)
-        return method if name == "theta_" else lambda X, *more: method(image_views(X, self.views), *more)
+        return method if name == "theta_" else lambda X, *more: method(normalise_images(X, self.views), *more)
 
 
 def load(path):
@@ -251,7 +251,7 @@ def curves(results):
         for name, r in results.items()
         if name.startswith("choice: ") and max(r.get("epochs", [len(r["val_errors"])])) >= 80
     ]
-    ax = axes_of(None, (8.5, 4.8))
+    ax = prepare_axes(None, (8.5, 4.8))
     for k, (errors, epochs, name) in enumerate(sorted(tries, key=lambda one: one[0][-1])):
         label = name.removeprefix("choice: ")
         ax.semilogy(epochs, errors, linewidth=1, color=f"C{k % 10}", linestyle="-:"[k // 10 % 2], label=label)

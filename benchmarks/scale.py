@@ -30,6 +30,7 @@ def least(call, repeats=5):
 
 def samples_of(M):
     from thetanet.data.arrays import Samples
+
     from thetanet.data.scaling import Scaling
 
     rng = np.random.default_rng(0)

@@ -1,6 +1,7 @@
 """A server of the page in a process of its own, a browser, and visits to the page, for tests."""
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -88,12 +89,21 @@ def server(data: Path, *options: str, port: int = 0):
         running.close()
 
 
+@functools.cache
+def driver_problem() -> str:
+    """Return why Playwright's driver does not start on this machine, or an empty text."""
+    driver = subprocess.run([sys.executable, "-m", "playwright", "--version"], capture_output=True, text=True)
+    return "" if driver.returncode == 0 else (driver.stderr or driver.stdout).strip()
+
+
 @contextlib.contextmanager
 def browser():
     """Chromium, driven by Playwright."""
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
+    if driver_problem():
+        pytest.skip(f"Playwright's driver does not start: {driver_problem()}; apt-get install libatomic1")
     with playwright.sync_playwright() as play:
         chromium = play.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         try:

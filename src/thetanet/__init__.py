@@ -11,6 +11,7 @@ from thetanet.theta import Theta
 
 if TYPE_CHECKING:
     from thetanet.classifier.estimator import ThetaNetClassifier
+    from thetanet.classifier.pretrained import load_pretrained
     from thetanet.data.formats.arrays import array_source
     from thetanet.data.formats.batches import batches_source
     from thetanet.data.mnist import load_mnist
@@ -35,9 +36,8 @@ if TYPE_CHECKING:
     from thetanet.errors import DivergedError
     from thetanet.hessian import hessian_product
     from thetanet.images.deform import Deform
-    from thetanet.images.normalise import image_views
+    from thetanet.images.normalise import normalise_images
     from thetanet.models.predictor import Predictor
-    from thetanet.models.pretrained import load_pretrained
     from thetanet.training.checkpoints import Checkpoints
     from thetanet.training.recipes import recipe
 
@@ -74,9 +74,9 @@ __all__ = [
     "error_and_gradient",
     "forward",
     "hessian_product",
-    "image_views",
     "load_mnist",
     "load_pretrained",
+    "normalise_images",
     "open_source",
     "recipe",
     "sigma",
@@ -107,9 +107,9 @@ _LAZY = {
     "batches_source": "thetanet.data.formats.batches",
     "connect": "thetanet.engine.dask",
     "hessian_product": "thetanet.hessian",
-    "image_views": "thetanet.images.normalise",
     "load_mnist": "thetanet.data.mnist",
-    "load_pretrained": "thetanet.models.pretrained",
+    "load_pretrained": "thetanet.classifier.pretrained",
+    "normalise_images": "thetanet.images.normalise",
     "open_source": "thetanet.data.open",
     "recipe": "thetanet.training.recipes",
 }

@@ -16,7 +16,7 @@ from thetanet import open_source
 from thetanet.data.formats.csv import csv_source
 from thetanet.data.formats.idx import parse_idx, write_idx
 from thetanet.data.formats.svmlight import svmlight_source
-from thetanet.data.source import Kind, read_part
+from thetanet.data.source import read_rows
 from thetanet.errors import DataFileError, InputError
 
 ROWS, D_I = 60, 6
@@ -29,7 +29,7 @@ def everything(source):
     """Return X and y of all parts, as numbers in rows, or the error of ours that reading ends with."""
     pieces, kind = [], None
     for part in source.parts:
-        found = read_part(part, kind)
+        found = read_rows(part, kind)
         if len(found[1]):
             kind = Kind.of(*found)
             pieces.append(found)
@@ -271,7 +271,7 @@ class Csr(Npy):
         from scipy import sparse
 
         from thetanet.data.convert import convert
-        from thetanet.data.source import array_source
+        from thetanet.data.formats.arrays import array_source
 
         matrix = sparse.csr_matrix(np.where(X > 60, X, 0).astype(np.float64))
         convert(array_source(matrix, Y), folder / "csr")

@@ -19,10 +19,9 @@ from thetanet.data.formats.idx import write_idx
 from thetanet.data.formats.images import images_source
 from thetanet.data.formats.parquet import parquet_source
 from thetanet.data.formats.svmlight import svmlight_source
-from thetanet.data.survey import survey
+from thetanet.data.survey import survey_source
 from thetanet.errors import DataFileError, InputError
-from thetanet.evaluation.figures import evaluation
-from thetanet.evaluation.report_of_parts import evaluation_of_parts
+from thetanet.evaluation.figures import evaluate
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -285,7 +284,7 @@ def test_a_malformed_row_is_named_or_counted(tmp_path):
     np.testing.assert_array_equal(joined(source)[0], X[good])
     for _ in range(2):  # from the note of the first survey, too
         with pytest.warns(UserWarning, match=r"d\.csv: 2 bad rows skipped, the first at line 18: Expected"):
-            assert survey(csv_source(tmp_path / "d.csv", piece=3000, skip_bad=True)).M == M - 2
+            assert survey_source(csv_source(tmp_path / "d.csv", piece=3000, skip_bad=True)).M == M - 2
 
 
 @pytest.mark.parametrize(
@@ -374,7 +373,7 @@ def test_what_is_wrong_with_a_row_of_parquet(tmp_path):
     with pytest.raises(DataFileError, match=r"d\.parquet: row 3: column 'a' holds no value"):
         joined(open_source(tmp_path / "d.parquet"))
     with pytest.warns(UserWarning, match="3 bad rows skipped, the first at row 3: column 'a' holds no value"):
-        assert survey(open_source(tmp_path / "d.parquet", skip_bad=True)).M == 2
+        assert survey_source(open_source(tmp_path / "d.parquet", skip_bad=True)).M == 2
 
 
 @pytest.mark.parametrize(
@@ -414,7 +413,7 @@ def test_what_is_wrong_with_a_line_of_svmlight(tmp_path, row, says):
         joined(open_source(tmp_path / "d.svm"))
     assert says in str(caught.value)
     with pytest.warns(UserWarning, match="1 bad row skipped, the first at line 4"):
-        assert survey(open_source(tmp_path / "d.svm", skip_bad=True)).M == 3
+        assert survey_source(open_source(tmp_path / "d.svm", skip_bad=True)).M == 3
 
 
 def test_a_broken_image_is_named_or_counted(tmp_path):
@@ -424,7 +423,7 @@ def test_a_broken_image_is_named_or_counted(tmp_path):
     with pytest.raises(DataFileError, match=path.name):
         joined(open_source(tmp_path))
     with pytest.warns(UserWarning, match="1 bad row skipped, the first at .*" + path.name):
-        assert survey(open_source(tmp_path, skip_bad=True)).M == 19
+        assert survey_source(open_source(tmp_path, skip_bad=True)).M == 19
 
 
 def test_images_are_of_one_size_or_brought_to_it(tmp_path):
@@ -551,18 +550,18 @@ def test_a_shape_of_less_than_nothing_is_told(tmp_path):
 @pytest.mark.parametrize("write", [*WRITERS[:-1], write_images])
 def test_a_second_survey_reads_nothing_and_a_change_is_noticed(tmp_path, write, monkeypatch):
     source = write(tmp_path)
-    first = survey(source)
+    first = survey_source(source)
     assert first.M == M
     kind = type(source.parts[0])
     monkeypatch.setattr(kind, "read", lambda part: pytest.fail("was read again"))
-    assert survey(source).digest == first.digest
+    assert survey_source(source).digest == first.digest
     monkeypatch.undo()
     monkeypatch.setenv("THETANET_CACHE", str(tmp_path / "notes"))
     other = X.copy()
     other[0] = 1
     if write is write_images:
         return
-    assert survey(write(tmp_path, other)).digest != first.digest
+    assert survey_source(write(tmp_path, other)).digest != first.digest
 
 
 # Memory
@@ -571,8 +570,8 @@ _TRAINS = """
 import resource, sys
 import numpy as np
 from thetanet.data.open import open_source
-from thetanet.classifier.trainable import TrainableNetwork
-net = TrainableNetwork(hidden=4, epochs=1, batch_size=1024, random_state=0)
+from thetanet import ThetaNetClassifier
+net = ThetaNetClassifier(hidden=4, epochs=1, batch_size=1024, random_state=0)
 net.fit(open_source(sys.argv[1]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
 """
@@ -682,8 +681,8 @@ def test_test_data_of_svmlight_has_the_inputs_of_the_training_data(tmp_path, cap
 
 def test_figures_in_parts_are_those_of_all_samples_at_once():
     net = ThetaNetClassifier(hidden=4, epochs=2, random_state=0).fit(X, Y)
-    whole = evaluation(net, X, Y, worst=5, reject_below=0.6)
-    parts = evaluation_of_parts(net, array_source(X, Y, rows=37), worst=5, reject_below=0.6)
+    whole = evaluate(net, X, Y, worst=5, reject_below=0.6)
+    parts = evaluate(net, array_source(X, Y, rows=37), worst=5, reject_below=0.6)
     assert parts.confusion == whole.confusion
     assert [mistake["row"] for mistake in parts.worst] == [mistake["row"] for mistake in whole.worst]
     for name in ("samples", "mistakes", "answered", "labels"):

@@ -11,18 +11,18 @@ from PIL import Image
 from scipy import sparse
 
 from thetanet import ThetaNetClassifier, array_source, batches_source, open_source
-from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.data import survey_cache
+from thetanet.data.alignment import align_source
 from thetanet.data.convert import convert
+from thetanet.data.feature_names import order_names
 from thetanet.data.formats import npy
-from thetanet.data.formats.columns import check_same_names, in_order, target_of
+from thetanet.data.formats.columns import check_same_names, target_of
 from thetanet.data.formats.parquet import parquet_source
-from thetanet.data.label_types import labelled_like
-from thetanet.data.open import source_of_test
+from thetanet.data.open import open_test_source
 from thetanet.data.scaling import Scaling
-from thetanet.data.survey import survey
+from thetanet.data.survey import survey_source
 from thetanet.errors import DataFileError, InputError
-from thetanet.evaluation.report_of_parts import evaluation_of_parts
+from thetanet.evaluation.figures import evaluate
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -115,7 +115,7 @@ def test_what_lies_beside_train_and_test_is_no_class(tmp_path, beside):
     if beside[0] == ".":
         Image.new("L", (3, 3)).save(tmp_path / beside / "0.png")
     assert classes_of(open_source(tmp_path)) == ["cat", "dog"]
-    assert classes_of(source_of_test(tmp_path)) == ["cat", "dog"]
+    assert classes_of(open_test_source(tmp_path)) == ["cat", "dog"]
 
 
 def test_a_folder_that_may_be_a_split_or_a_class_is_told(tmp_path):
@@ -171,7 +171,7 @@ def test_a_relative_path_is_not_taken_for_another_folder_s(tmp_path, monkeypatch
         small(tmp_path / name, kind, times)
         monkeypatch.chdir(tmp_path / name)
         source = open_source(".")
-        found.append(survey(source).digest)
+        found.append(survey_source(source).digest)
         monkeypatch.chdir(tmp_path)  # and it can be read from anywhere
         joined(source)
     assert found[0] != found[1]
@@ -180,40 +180,40 @@ def test_a_relative_path_is_not_taken_for_another_folder_s(tmp_path, monkeypatch
 
 def test_what_is_never_met_again_leaves_no_note(tmp_path):
     X, y = np.eye(4), [0, 1, 0, 1]
-    survey(batches_source([(X, y)]))
-    survey(batches_source([(sparse.csr_matrix(X), y)]))
+    survey_source(batches_source([(X, y)]))
+    survey_source(batches_source([(sparse.csr_matrix(X), y)]))
     assert notes_in(tmp_path) == []
     np.savez_compressed(tmp_path / "d.npz", X=X, y=y)
-    survey(open_source(tmp_path / "d.npz"))
+    survey_source(open_source(tmp_path / "d.npz"))
     assert len(notes_in(tmp_path)) == 1
 
 
 def test_old_notes_go_and_other_files_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(survey_cache, "KEPT", 2)
+    monkeypatch.setattr(survey_cache, "MOST_FILES", 2)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.json").write_text("{}")
     for n in range(4):
         small(tmp_path / str(n), "npy", n + 1)
-        survey(open_source(tmp_path / str(n)))
-        survey(open_source(tmp_path / "0"))  # used again, and so it stays
+        survey_source(open_source(tmp_path / str(n)))
+        survey_source(open_source(tmp_path / "0"))  # used again, and so it stays
     assert len(notes_in(tmp_path)) == 3
     assert "mine.json" in notes_in(tmp_path)
     monkeypatch.setattr(npy.NpyPart, "read", lambda part: pytest.fail("was read again"))
-    survey(open_source(tmp_path / "0"))
+    survey_source(open_source(tmp_path / "0"))
 
 
 @pytest.mark.parametrize("text", ["null", "[]", "{}", '{"kind": 3}', "\0", '{"kind": [2, "x", false, null]}'])
 def test_a_note_that_is_damaged_is_made_again(tmp_path, text):
     small(tmp_path / "d", "npy", 1)
-    first = survey(open_source(tmp_path / "d"))
+    first = survey_source(open_source(tmp_path / "d"))
     (tmp_path / "notes" / notes_in(tmp_path)[0]).write_text(text)
-    assert survey(open_source(tmp_path / "d")).digest == first.digest
+    assert survey_source(open_source(tmp_path / "d")).digest == first.digest
 
 
 def test_without_a_place_for_notes_there_are_none(tmp_path, monkeypatch):
     small(tmp_path / "d", "npy", 1)
     monkeypatch.setenv("THETANET_CACHE", str(tmp_path / ("long" * 100)))  # nothing can be asked of this path
-    assert survey(open_source(tmp_path / "d")).M == 4
+    assert survey_source(open_source(tmp_path / "d")).M == 4
     monkeypatch.delenv("THETANET_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
 
@@ -221,7 +221,7 @@ def test_without_a_place_for_notes_there_are_none(tmp_path, monkeypatch):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(survey_cache.Path, "home", nobody)
-    assert survey(open_source(tmp_path / "d")).M == 4
+    assert survey_source(open_source(tmp_path / "d")).M == 4
 
 
 # Rows of CSV
@@ -235,7 +235,7 @@ def write_rows(path, header, *rows):
 def without_warnings(source):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return survey(source)
+        return survey_source(source)
 
 
 @pytest.mark.parametrize("labels", ["01", "ab", ("true", "false"), ("1.0", "2.0")])
@@ -274,7 +274,7 @@ def test_when_no_samples_are_left_the_first_bad_row_is_named(tmp_path):
         r"no samples are left, 4 bad rows were skipped, the first at line 2 of .*d.csv: column 'b' holds nan"
     )
     with pytest.raises(InputError, match=says):
-        survey(source)
+        survey_source(source)
 
 
 @pytest.mark.parametrize(("labels", "kind"), [(("cat", "dog"), "U"), (("0", "1"), "i"), (("0.5", "1"), "f")])
@@ -294,7 +294,7 @@ def test_a_row_without_a_label_is_malformed(tmp_path, labels, kind):
 
 
 def fitted(source, **more):
-    return TrainableNetwork(hidden=2, epochs=1, random_state=0).fit(source, **more)
+    return ThetaNetClassifier(hidden=2, epochs=1, random_state=0).fit(source, **more)
 
 
 def label_files(folder, kind, labels):
@@ -320,10 +320,10 @@ def test_further_data_has_the_type_of_labels_of_the_training_data(tmp_path, kind
     further = label_files(tmp_path / "test", kind, ["0", "1"])
     net = fitted(train, X_val=further)
     assert net.classes_.tolist() == ["0", "1", "other"]
-    assert sum(map(sum, evaluation_of_parts(net, further).confusion)) == sum(len(y) for _, y in further)
+    assert sum(map(sum, evaluate(net, further).confusion)) == sum(len(y) for _, y in further)
     convert(train, tmp_path / "to", further)
     assert np.load(tmp_path / "to" / "y_test.npy").dtype.kind == "U"
-    again = pickle.loads(pickle.dumps(labelled_like(further, net.classes_)))
+    again = pickle.loads(pickle.dumps(align_source(further, None, net.classes_)))
     assert set(joined(again)[1]) == {"0", "1"}
 
 
@@ -331,11 +331,11 @@ def test_further_data_has_the_type_of_labels_of_the_training_data(tmp_path, kind
 def test_texts_are_read_as_they_are_written(tmp_path, odd, plain):
     net = fitted(label_files(tmp_path / "train", "csv", [odd, *plain]))
     further = label_files(tmp_path / "test", "csv", plain)
-    assert set(joined(labelled_like(further, net.classes_))[1]) == set(plain)
-    assert evaluation_of_parts(net, further).samples == 4
+    assert set(joined(align_source(further, None, net.classes_))[1]) == set(plain)
+    assert evaluate(net, further).samples == 4
 
 
-@pytest.mark.parametrize("missing", [None, np.nan, float("nan"), np.datetime64("NaT")])
+@pytest.mark.parametrize("missing", [None, np.nan, float("nan"), np.datetime64("NaT", "D")])
 def test_a_label_that_is_missing_is_told(missing):
     y = np.array(["a", "b", missing, "a"], dtype=object)
     says = "the label of row 3 is (None|nan|NaT); remove the row or label it"
@@ -525,7 +525,7 @@ def test_names_of_wide_tables_are_compared_in_time():
     begun = time.process_time()
     assert target_of("d.csv", [*names, "y"], None) == "y"
     check_same_names("e.csv", names[::-1], "d.csv", names)
-    assert in_order("e.csv", names, names[::-1]) == tuple(names[::-1])
+    assert order_names("e.csv", names, names[::-1]) == tuple(names[::-1])
     assert time.process_time() - begun < 5  # half a minute if each were looked for among all
 
 
@@ -537,7 +537,7 @@ def test_names_of_wide_tables_are_compared_in_time():
 def test_the_scaling_of_parts_is_that_of_all_samples(times, shift):
     X = times * (np.random.default_rng(0).normal(size=(100, 3)) + shift)
     X[:, 2] = times
-    found, whole = survey(array_source(X, np.arange(100) % 2, rows=7)).scaling(), Scaling.of(X)
+    found, whole = survey_source(array_source(X, np.arange(100) % 2, rows=7)).measure_scaling(), Scaling.of(X)
     np.testing.assert_allclose(found.factor, whole.factor, rtol=1e-13)
     np.testing.assert_allclose(found.shift, whole.shift, rtol=1e-12)
 
@@ -545,5 +545,5 @@ def test_the_scaling_of_parts_is_that_of_all_samples(times, shift):
 def test_constant_pixels_are_standardised_too():
     X = np.full((1000, 2), 77, np.uint8)
     X[:, 1] = np.arange(1000) % 200
-    found = survey(array_source(X, np.arange(1000) % 2, rows=7)).scaling("standard")
+    found = survey_source(array_source(X, np.arange(1000) % 2, rows=7)).measure_scaling("standard")
     np.testing.assert_allclose(found.factor, Scaling.of(X, "standard").factor)

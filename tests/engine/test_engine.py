@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from thetanet.data.arrays import Samples
 
 from thetanet import (
     SGD,
@@ -19,7 +20,6 @@ from thetanet import (
     error_and_gradient,
     forward,
 )
-from thetanet.data.arrays import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.engine import Measure
 from thetanet.errors import InputError

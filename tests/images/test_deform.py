@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from thetanet import Deform, DivergedError, ThetaNetClassifier, load_mnist, recipe
 from thetanet.errors import InputError
-from thetanet.images.deform import basis, warp
+from thetanet.images.deform import compute_elastic_basis, warp
 
 NOTHING = Deform(rotate=0, scale=0, shear=0, shift=0, elastic=0, pen=0)
 SIDE = 64
@@ -153,7 +153,7 @@ def test_recipes_keep_the_ink_in_the_frame(deform):
     def ink(images):
         return images.sum(axis=(1, 2), dtype=np.float64)
 
-    field = basis(28, deform.smooth)  # with a margin of 4 pixels; it goes on beyond
+    field = compute_elastic_basis(28, deform.smooth)  # with a margin of 4 pixels; it goes on beyond
     wide = np.pad(field, [(10, 10), (0, 0)], mode="edge")
     kept = warp(X, (28, 28), draw, (field, field))
     assert (kept == deform(X, seed=7)).all()

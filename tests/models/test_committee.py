@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from thetanet import Theta, ThetaNetClassifier, cli, forward, load_mnist, load_pretrained
 from thetanet.errors import InputError
 from thetanet.evaluation.robustness import affine
-from thetanet.models.committee import merge_models, view
+from thetanet.models.committee import compose_with, merge_models
 from thetanet.models.model_file import Model, load_model, save_model
-from thetanet.models.pretrained import model_in_package
+from thetanet.models.pretrained import load_pretrained_model
 
 
 @settings(deadline=None, max_examples=60)
@@ -55,23 +55,23 @@ def test_merged_models_keep_what_they_agree_on_and_refuse_the_rest():
 
 
 @pytest.mark.parametrize("options", [{"angle": 8}, {"factor": 1.1}, {"shift": (0.5, -1)}])
-def test_a_view_is_the_network_behind_the_change(options):
+def test_a_composed_network_is_the_network_of_the_transformed_image(options):
     theta = Theta.random(144, 7, 3, seed=2)
     X = np.random.default_rng(0).uniform(0, 1, (20, 12, 12))
     change = partial(affine, **options)
-    seen = forward(view(theta, change, (12, 12)), X.reshape(20, -1).T).A2
+    seen = forward(compose_with(theta, change, (12, 12)), X.reshape(20, -1).T).A2
     assert seen == pytest.approx(forward(theta, change(X).reshape(20, -1).T).A2, abs=1e-5)
-    both = Theta.merge([theta, view(theta, change, (12, 12))])
+    both = Theta.merge([theta, compose_with(theta, change, (12, 12))])
     mean = (seen + forward(theta, X.reshape(20, -1).T).A2) / 2
     assert np.abs(forward(both, X.reshape(20, -1).T).A2 - mean).max() < 1e-9
 
 
-def test_views_that_cannot_be_are_refused():
+def test_transforms_that_are_not_linear_or_of_another_shape_are_refused():
     theta = Theta.random(144, 7, 3)
     with pytest.raises(InputError, match="not linear"):
-        view(theta, np.sqrt, (12, 12))
+        compose_with(theta, np.sqrt, (12, 12))
     with pytest.raises(InputError, match="D_I=144"):
-        view(theta, np.sqrt, (12, 11))
+        compose_with(theta, np.sqrt, (12, 11))
 
 
 def test_merge_on_the_command_line(tmp_path, capsys):
@@ -111,7 +111,7 @@ def shipped():
 
 
 def test_the_model_in_the_package_is_small_and_good(shipped, tmp_path):
-    save_model(tmp_path / "again", model_in_package(), "float16")
+    save_model(tmp_path / "again", load_pretrained_model(), "float16")
     assert (tmp_path / "again").stat().st_size < 3_000_000
     _, _, X, y = load_mnist()
     assert shipped.theta_.dtype == np.float32
@@ -137,4 +137,4 @@ def test_the_shipped_file_is_read_like_any_other(tmp_path):
     from importlib import resources
 
     with resources.as_file(resources.files("thetanet.models.pretrained") / "mnist.safetensors") as path:
-        assert load_model(path).theta == model_in_package().theta
+        assert load_model(path).theta == load_pretrained_model().theta

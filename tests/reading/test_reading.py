@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from thetanet.classifier.trainable import TrainableNetwork
 
 from thetanet import load_mnist
-from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.cli import main
 from thetanet.errors import InputError, MissingExtraError
-from thetanet.models.pretrained import model_in_package
+from thetanet.models.pretrained import load_pretrained_model
 from thetanet.reading import read_numbers
 
 Image = pytest.importorskip("PIL.Image")
@@ -31,7 +31,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def net():
-    return TrainableNetwork.from_model(model_in_package())
+    return TrainableNetwork.from_model(load_pretrained_model())
 
 
 @pytest.fixture(scope="module")
@@ -223,8 +223,8 @@ def test_a_long_strip_with_slanting_ink_takes_no_more_than_a_photograph(width, n
         for top in (5, 19, 33):
             row = top + (column - 10) // 5
             grey[row : row + 3, column] = 0
-    sizes, turned = [0], reading.turned
-    monkeypatch.setattr(reading, "turned", lambda *given: sizes.append((new := turned(*given)).size) or new)
+    sizes, rotate = [0], reading.rotate
+    monkeypatch.setattr(reading, "rotate", lambda *given: sizes.append((new := rotate(*given)).size) or new)
     for strip in (grey, grey.T):
         read_numbers(strip, net)
     assert max(sizes) < 25_000_000

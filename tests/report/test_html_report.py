@@ -25,7 +25,7 @@ from thetanet.errors import InputError
 from thetanet.evaluation.figures import evaluate
 from thetanet.evaluation.inspection import inspect_network
 from thetanet.models.fitted import FittedNetwork
-from thetanet.plots.embedding import pixels_text, svg_text
+from thetanet.plots.embedding import render_pixels, render_svg
 from thetanet.report.elements import Html, element, page, table
 from thetanet.report.report import About, html_report
 from thetanet.report.sections import format_percent
@@ -349,7 +349,7 @@ def test_whatever_a_file_says_of_its_training_can_be_shown(training):
 def test_drawings_take_colours_fonts_and_size_from_the_page():
     from thetanet.plots import plot_rejection
 
-    svg = svg_text(plot_rejection([0.5, 0.9, 0.95], [False, True, True]), "name")
+    svg = render_svg(plot_rejection([0.5, 0.9, 0.95], [False, True, True]), "name")
     assert svg.startswith("<svg")
     assert "var(--rust)" in svg
     assert "var(--ink)" in svg
@@ -358,7 +358,7 @@ def test_drawings_take_colours_fonts_and_size_from_the_page():
     head = svg[: svg.index(">")]
     assert "viewBox" in head
     assert "width=" not in head
-    assert svg == svg_text(plot_rejection([0.5, 0.9, 0.95], [False, True, True]), "name")
+    assert svg == render_svg(plot_rejection([0.5, 0.9, 0.95], [False, True, True]), "name")
 
 
 def test_pixels_become_a_png_dark_on_light():
@@ -366,13 +366,13 @@ def test_pixels_become_a_png_dark_on_light():
 
     from PIL import Image
 
-    kind, _, data = pixels_text([[0, 5], [10, 0], [10, 10]]).partition(",")
+    kind, _, data = render_pixels([[0, 5], [10, 0], [10, 10]]).partition(",")
     assert kind == "data:image/png;base64"
     image = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("L"))
     assert image.tolist() == [[255, 127], [0, 255], [0, 0]]
-    pixels_text(np.zeros((2, 2)))
+    render_pixels(np.zeros((2, 2)))
     with pytest.raises(InputError, match="must be"):
-        pixels_text([1, 2])
+        render_pixels([1, 2])
 
 
 # --- the command ------------------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path):
 def test_a_full_disk_is_one_warning_and_the_last_checkpoint_stays(tmp_path, monkeypatch):
     X, y = problem()
     whole, written = net().fit(X, y), []
-    write = checkpoints.write_whole
+    write = checkpoints.write_atomically
 
     def filling(path, parts):
         if len(written) >= 3:
@@ -150,7 +150,7 @@ def test_a_full_disk_is_one_warning_and_the_last_checkpoint_stays(tmp_path, monk
         written.append(path)
         write(path, parts)
 
-    monkeypatch.setattr(checkpoints, "write_whole", filling)
+    monkeypatch.setattr(checkpoints, "write_atomically", filling)
     with pytest.warns(CheckpointWarning, match="No space left on device.*goes on") as caught:
         end = net().fit(X, y, checkpoint=Checkpoints(tmp_path, every=4))
     assert len(caught) == 1

@@ -18,8 +18,8 @@ from scipy import sparse
 
 from thetanet import ThetaNetClassifier
 from thetanet.cli import main
+from thetanet.data.formats.arrays import array_source
 from thetanet.data.formats.npy import npy_source
-from thetanet.data.source import array_source
 from thetanet.descent import SGD, Adam, Averaged, Clipped
 from thetanet.engine.cpu.engine import CPUEngine
 from thetanet.engine.dask import DaskEngine, connect

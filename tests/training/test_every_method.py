@@ -7,10 +7,12 @@ import pytest
 from sklearn.datasets import load_digits, make_multilabel_classification
 
 from thetanet import CPUEngine, Theta, forward
-from thetanet.data.arrays import Samples
+from thetanet.data.samples import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.descent import METHODS, resolve
-from thetanet.training.loop import start, train
+from thetanet.training import loop
+from thetanet.training.initial import random_theta
+from thetanet.training.session import Session
 
 RATES = {"sgd": 0.5, "adagrad": 0.3, "rmsprop": 0.01, "adam": 0.02, "adamw": 0.02}
 
@@ -87,7 +89,7 @@ def problem(name):
 
 def begin(name, dtype):
     samples, D_H, seed, target = problem(name)
-    theta = start(samples, D_H, np.random.default_rng(seed), dtype)
+    theta = random_theta(samples, D_H, np.random.default_rng(seed), dtype)
     if name == "xor":  # on the way to a solution: from most random starts two units end in a local minimum
         theta.W1[...], theta.b1[...] = [[2.5, 2.0], [2.0, 2.5]], [-1.0, -3.0]
         theta.W2[...], theta.b2[...] = [[2.0], [-2.0]], -0.5
@@ -104,11 +106,9 @@ def descend(name, method_name, dtype, samples=None, limit=3000):
         if whole
         else resolve(method_name, learning_rate=RATES[method_name], schedule="constant")
     )
-    records = train(
-        theta, samples, engine=CPUEngine(dtype, threads=1), method=method, epochs=limit,
-        batch_size=samples.M if samples.M < 50 else 32, rng=np.random.default_rng(0),
-    )  # fmt: skip
-    for record in records:
+    batch_size = samples.M if samples.M < 50 else 32
+    engine, rng = CPUEngine(dtype, threads=1), np.random.default_rng(0)
+    for record in loop.descend(Session(theta, samples, engine, method, limit, batch_size, rng)):
         yield theta, record
         if record.error < target:
             return

@@ -12,13 +12,13 @@ import sys
 import thetanet.classifier.trainable as trainable
 
 training, early = [True], []
-descend = trainable.TrainableNetwork._descend
+descend = trainable.ThetaNetClassifier._descend
 
 def watched(*arguments):
     yield from descend(*arguments)
     training[0] = False
 
-trainable.TrainableNetwork._descend = watched
+trainable.ThetaNetClassifier._descend = watched
 
 def hear(event, arguments):
     if event == "open" and "t10k" in str(arguments[0]):

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from thetanet import ThetaNetClassifier, array_source, open_source
-from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.cli import main
 from thetanet.errors import DataFileError, InputError
-from thetanet.evaluation.report_of_parts import evaluation_of_parts
+from thetanet.evaluation.figures import evaluate
 
 M, D_I = 240, 5
 rng = np.random.default_rng(5)
@@ -162,7 +161,7 @@ def test_weights_of_samples_and_classes_that_leave_nothing_are_told():
 # What takes arrays only
 
 
-@pytest.mark.parametrize("kind", [ThetaNetClassifier, TrainableNetwork])
+@pytest.mark.parametrize("kind", [ThetaNetClassifier, ThetaNetClassifier])
 def test_a_source_where_arrays_are_needed_is_told(kind):
     source = array_source(X, Y)
     trained = kind(hidden=3, epochs=1).fit(source)
@@ -198,10 +197,10 @@ def test_inputs_of_further_data_are_taken_by_their_names(tmp_path, kind, trainin
     expected = net().fit(array_source(X, Y), X_val=X_VAL, y_val=Y_VAL)
     found = net().fit(*given, X_val=held)
     assert found.history_["val_error"] == pytest.approx(expected.history_["val_error"], rel=1e-5)
-    measured = evaluation_of_parts(found, held)
+    measured = evaluate(found, held)
     assert measured.error == pytest.approx(expected.history_["val_error"][-1], rel=1e-5)
     assert found.feature_names_in_.tolist() == NAMES
-    again = evaluation_of_parts(found, array_source(X_VAL, Y_VAL))  # has no names
+    again = evaluate(found, array_source(X_VAL, Y_VAL))  # has no names
     assert again.error == pytest.approx(measured.error)
 
 
@@ -211,7 +210,7 @@ def test_inputs_of_other_names_are_told(tmp_path, capsys):
     trained = net().fit(open_source(train))
     says = r"o\.csv: its columns of inputs must be 'a', 'b', 'c', 'd', 'e'; it lacks 'e' and has 'z'"
     with pytest.raises(DataFileError, match=says):
-        evaluation_of_parts(trained, open_source(other))
+        evaluate(trained, open_source(other))
     with pytest.raises(DataFileError, match=says):
         net().fit(open_source(train), X_val=open_source(other))
     trained.save(tmp_path / "m")
@@ -242,7 +241,7 @@ def test_columns_in_another_order_on_the_command_line(tmp_path, capsys):
 
 
 def test_a_training_on_arrays_forgets_the_names_of_the_one_before(tmp_path):
-    trained = TrainableNetwork(hidden=3, epochs=1).fit(open_source(write_csv(tmp_path / "t.csv")))
+    trained = ThetaNetClassifier(hidden=3, epochs=1).fit(open_source(write_csv(tmp_path / "t.csv")))
     assert trained.feature_names_in_.tolist() == NAMES
     trained.fit(X, Y)
     assert not hasattr(trained, "feature_names_in_")

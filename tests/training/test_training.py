@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from thetanet import Adam, CPUEngine, GradientDescent, Theta, error
-from thetanet.data.arrays import Samples
+from thetanet.data.samples import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.errors import InputError
-from thetanet.training.loop import start, train
+from thetanet.training.initial import random_theta
+from thetanet.training.loop import descend
+from thetanet.training.session import Session
 
 
 def problem(M=300, seed=0):
@@ -20,11 +22,10 @@ def problem(M=300, seed=0):
 def run(samples, method, epochs=10, seed=0, **more):
     rng = np.random.default_rng(seed)
     engine = more.pop("engine", CPUEngine())
-    theta = start(samples, 8, rng, engine.dtype)
-    records = train(
-        theta, samples, engine=engine, method=method, epochs=epochs, batch_size=32, rng=rng, **more
-    )
-    return theta, records
+    theta = random_theta(samples, 8, rng, engine.dtype)
+    validation = more.pop("validation", None)
+    session = Session(theta, samples, engine, method, epochs, 32, rng, **more)
+    return theta, descend(session, validation)
 
 
 def test_one_record_an_epoch():
@@ -113,7 +114,7 @@ def test_progress_reaches_the_number_of_samples():
 
 def test_the_start_makes_the_first_outputs_the_means_of_the_targets():
     samples = problem()
-    theta = start(samples, 8, np.random.default_rng(0), np.float64)
+    theta = random_theta(samples, 8, np.random.default_rng(0), np.float64)
     measure = CPUEngine("float64").measure(theta, samples)
     shares = np.bincount(samples.L) / samples.M
     entropy = -(shares * np.log(shares) + (1 - shares) * np.log(1 - shares)).sum()
@@ -122,7 +123,7 @@ def test_the_start_makes_the_first_outputs_the_means_of_the_targets():
 
 def test_a_target_that_never_or_always_happens_starts_finite():
     samples = Samples(np.zeros((9, 2)), np.tile([0.0, 1.0], (9, 1)), 2, Scaling.identity(2))
-    assert np.isfinite(start(samples, 3, np.random.default_rng(0), np.float32).flat).all()
+    assert np.isfinite(random_theta(samples, 3, np.random.default_rng(0), np.float32).flat).all()
 
 
 @pytest.mark.parametrize(
@@ -142,11 +143,6 @@ def test_theta_is_trained_in_place():
     samples = problem()
     theta = Theta.random(6, 4, 3, dtype=np.float32)
     one = theta.one
-    list(
-        train(
-            theta, samples, engine=CPUEngine(), method=Adam(), epochs=1, batch_size=50,
-            rng=np.random.default_rng(0),
-        )
-    )  # fmt: skip
+    list(descend(Session(theta, samples, CPUEngine(), Adam(), 1, 50, np.random.default_rng(0))))
     assert theta.one is one
     assert theta != Theta.random(6, 4, 3, dtype=np.float32)

@@ -14,10 +14,10 @@ from thetanet import (
     DivergedError,
     Theta,
     ThetaNetClassifier,
-    image_views,
+    normalise_images,
 )  # fmt: skip
 from thetanet.errors import CheckpointError, InputError
-from thetanet.evaluation.figures import evaluation
+from thetanet.evaluation.figures import evaluate
 
 
 def net(**options):
@@ -60,7 +60,7 @@ def test_several_labels_are_zeros_and_ones(halves, values):
 def test_a_column_of_labels_is_measured_as_it_is_learnt(halves):
     X, y = halves
     network = net(epochs=40).fit(X, y)
-    flat, column = (evaluation(network, X, labels) for labels in (y, y[:, None]))
+    flat, column = (evaluate(network, X, labels) for labels in (y, y[:, None]))
     assert flat == column
     assert column.accuracy > 0.9
     assert column.confusion is not None
@@ -102,7 +102,7 @@ def test_views_refuse_ink_without_a_centre(value, view):
     X = np.random.default_rng(0).random((3, 49))
     X[1, 3] = value
     with pytest.raises(InputError, match="X holds NaN"):
-        image_views(X, [view])
+        normalise_images(X, [view])
 
 
 def test_deformations_have_a_limit():

@@ -9,8 +9,8 @@ import pytest
 import thetanet
 from serving import ONE, SEVEN, ZERO, Visit, server
 from thetanet import Theta, error, error_and_gradient, forward, load_mnist
-from thetanet.images.picture import to_mnist_frame
-from thetanet.models.pretrained import model_in_package
+from thetanet.images.frame import to_mnist_frame
+from thetanet.models.pretrained import load_pretrained_model
 
 VIEWS = ["forward", "backward", "train", "mistakes", "blind-spots", "read-a-picture"]
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
@@ -19,7 +19,7 @@ SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 @pytest.fixture(scope="module")
 def theta():
     """The network of the page in Python: for pixels from 0 to 1."""
-    shipped = model_in_package().theta
+    shipped = load_pretrained_model().theta
     scaled = Theta(shipped.one.astype(np.float64), shipped.two.astype(np.float64))
     scaled.W1[...] *= 255
     return scaled

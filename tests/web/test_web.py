@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from thetanet.classifier.trainable import TrainableNetwork
 
 from serving import Server, server
 from thetanet import ThetaNetClassifier
-from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.cli import main
 from thetanet.data.dataset import Dataset
 from thetanet.errors import InputError

@@ -10,9 +10,9 @@ import time
 
 import numpy as np
 import pytest
+from thetanet.classifier.trainable import TrainableNetwork
 
 from serving import Server, server
-from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.data.dataset import Dataset
 from thetanet.errors import InputError
 

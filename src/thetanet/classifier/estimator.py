@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from os import PathLike
 from typing import Any, Self
 
@@ -485,6 +486,14 @@ class ThetaNetClassifier(
     def theta_(self) -> Theta:
         """The network, for raw inputs."""
         return self.network_.theta
+
+    @theta_.setter
+    def theta_(self, theta: Theta) -> None:
+        D_I, _, D_O = self.network_.theta.shape
+        if not isinstance(theta, Theta) or (theta.D_I, theta.D_O) != (D_I, D_O):
+            have = theta.shape if isinstance(theta, Theta) else type(theta).__name__
+            raise InputError(f"theta_={have}: must be a Theta of {D_I} inputs and {D_O} outputs")
+        self.network_ = replace(self.network_, theta=theta)
 
     @property
     def classes_(self) -> NDArray[Any]:

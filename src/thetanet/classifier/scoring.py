@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import get_scorer
 
 from thetanet.data.source import Source, read_rows
 from thetanet.models.fitted import FittedNetwork
@@ -29,7 +28,11 @@ def scorer_for(scoring: Any) -> Scorer | None:
     """
     if scoring is None:
         return None
-    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    if isinstance(scoring, str):
+        from sklearn.metrics import get_scorer
+
+        scoring = get_scorer(scoring)
+    scorer = scoring
 
     def score(net: Any, source: Source) -> float:
         if len(source.parts) == 1 and source.parts[0].in_memory:

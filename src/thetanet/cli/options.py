@@ -49,9 +49,9 @@ class ModelOptions:
     def load_model(self) -> Model:
         """Load the model."""
         from thetanet.models.model_file import load_model
-        from thetanet.models.pretrained import model_in_package
+        from thetanet.models.pretrained import load_pretrained_model
 
-        return model_in_package() if self.model is None else load_model(self.model)
+        return load_pretrained_model() if self.model is None else load_model(self.model)
 
     def load_network(self) -> FittedNetwork:
         """Load the network of the model."""

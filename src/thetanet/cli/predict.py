@@ -14,7 +14,8 @@ def predict(pictures: PictureOptions, as_json: bool = JSON) -> None:
     """Say what a picture shows: one digit, any size, dark on light or light on dark."""
     import numpy as np
 
-    from thetanet.images.picture import read_picture, to_mnist_frame
+    from thetanet.data.formats.picture import read_picture
+    from thetanet.images.frame import to_mnist_frame
 
     network = pictures.load_network()
     frames = []

@@ -25,7 +25,7 @@ def read(
     as_json: bool = JSON,
 ) -> None:
     """Read the numbers in pictures: strings of handwritten digits, in one or several lines."""
-    from thetanet.images.picture import read_picture
+    from thetanet.data.formats.picture import read_picture
     from thetanet.reading import read_numbers
     from thetanet.reading.annotate import annotate as draw_reading
 

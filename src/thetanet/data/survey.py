@@ -233,7 +233,7 @@ class PartsSurvey(Survey):
             # Of several labels a sample there are no class weights, as `class_factors` says.
             factors = labels.class_factors(class_weight, totals)
         if isinstance(scaling, str):
-            scaling = self._measure_scaling(scaling, labels, factors)
+            scaling = self.measure_scaling(scaling, labels, factors)
         weighted = totals if factors is None else totals * factors
         head = self.read_head()
         sparse = self.schema.sparse
@@ -261,10 +261,13 @@ class PartsSurvey(Survey):
         totals = self.class_totals or self.class_counts
         return np.array([totals.get(label, 0.0) for label in labels.classes.tolist()], np.float64)
 
-    def _measure_scaling(self, kind: str, labels: Labels, factors: NDArray[np.float64] | None) -> Scaling:
+    def measure_scaling(
+        self, kind: str = "auto", labels: Labels | None = None, factors: NDArray[np.float64] | None = None
+    ) -> Scaling:
+        """Return the scaling of a kind; `factors` are the weights of the classes of these labels, if any."""
         kind = Scaling.resolve_kind(kind, self.schema.dtype, self.schema.sparse)
         moments = self.moments
-        if kind == "standard" and factors is not None:
+        if kind == "standard" and labels is not None and factors is not None:
             # Mean and deviation of weighted classes: only now are the weights known, so one more pass.
             moments = Moments.none(self.schema.D_I)
             for rows in self.source.iter_rows():

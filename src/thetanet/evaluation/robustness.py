@@ -13,7 +13,7 @@ from scipy import ndimage
 from thetanet.data.door import make_source
 from thetanet.data.source import Source
 from thetanet.errors import InputError
-from thetanet.images.deform import Drawn, warp
+from thetanet.images.deform import WarpParameters, warp
 from thetanet.models.fitted import network_of
 
 Change = Callable[[NDArray[Any]], NDArray[Any]]  # images (M, h, w) to images
@@ -142,8 +142,8 @@ def affine(
     cos, sin = np.cos(np.radians(angle)) / factor, np.sin(np.radians(angle)) / factor
     one = np.array([[cos, sin, shift[0]], [-sin, cos, shift[1]]], np.float32)
 
-    def draw(n: int, first: int) -> Drawn:
-        return Drawn(
+    def draw(n: int, first: int) -> WarpParameters:
+        return WarpParameters(
             np.repeat(one[None], n, axis=0), np.zeros((n, 2, 1, 1), np.float32), np.zeros(n, np.float32)
         )
 

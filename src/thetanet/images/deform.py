@@ -1,11 +1,11 @@
-"""Deformed images: as many new ones as training wants, each like one that somebody might have written.
+"""Random deformations of images of characters, which make new training images of given ones.
 
 Affine maps and elastic deformations after Simard, Steinkraus & Platt (2003), "Best practices for
 convolutional neural networks applied to visual document analysis". Simard smooths a random field with a
-Gaussian of standard deviation sigma. What comes out is a Gaussian random field with covariance
-exp(-d^2 / (4 sigma^2)), which a few numbers describe (Karhunen and Loeve): the eigenvectors of the covariance
-along each side of the image, of which those are kept that hold 99.5% of its variance. For 28 pixels and
-sigma = 4 these are 7 by 7 numbers instead of 784: drawing and smoothing cost next to nothing.
+Gaussian of standard deviation sigma. The result is a Gaussian random field with covariance exp(-d^2 / (4
+sigma^2)), which a few numbers describe (Karhunen and Loeve): coefficients of the eigenvectors of the
+covariance along each side of the image that explain 99.5% of its variance. For 28 pixels and sigma = 4 these
+are 7 by 7 numbers instead of 784: drawing and smoothing cost next to nothing.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from thetanet.checks import check_number
 from thetanet.engine.cpu.engine import available_threads
 from thetanet.errors import InputError
 
-_BLOCK = 512  # images with a random generator of their own, whatever thread they fall to
+_BLOCK = 512  # images that share a random generator, independent of the number of threads
 _MARGIN = 1 / 7  # of the side, from where ink is shifted back into the frame
-_KEPT = 0.995  # share of the variance of an elastic field that its few numbers hold
+_EXPLAINED = 0.995  # fraction of the variance of an elastic field that its few coefficients explain
 _LIMITS = {
     "rotate": 180, "scale": 2, "shear": 2, "shift": 1, "elastic": 1, "smooth": 10, "pen": 1, "anneal": 1,
 }  # fmt: skip
-_STRONGEST = 10  # times these; beyond, places are no numbers any more
+_STRONGEST = 10  # times these limits; beyond, coordinates overflow
 
 
-class Drawn(NamedTuple):
-    """The numbers of n deformations.
+class WarpParameters(NamedTuple):
+    """The parameters of n deformations.
 
     Attributes
     ----------
@@ -42,7 +42,8 @@ class Drawn(NamedTuple):
         Pixel p of the new image shows the point affine[:, :2] (p - middle) + middle - affine[:, 2] of the old
         one, plus the elastic displacement.
     elastic : array of shape (n, 2, r, q)
-        Elastic displacements along both sides are `basis(h, smooth)` elastic `basis(w, smooth)`^T.
+        Elastic displacements along both sides are B(h) elastic B(w)^T, B(n) = `compute_elastic_basis(n,
+        smooth)`.
     pen : array of shape (n,)
         Ink v in [0, 1] becomes v + pen v (1 - v).
     """
@@ -56,10 +57,10 @@ class Drawn(NamedTuple):
 class Deform:
     """Random deformations of images.
 
-    Lengths are shares of the image's height and width, so that the same settings mean the same for images of
-    any size. The numbers of the affine map are drawn from uniform distributions, the elastic field is normal.
-    An image that would leave the frame on one side is shifted back; without room for that, it is deformed
-    half as much.
+    Lengths are fractions of the image's height and width, so that the same settings mean the same for images
+    of any size. The numbers of the affine map are drawn from uniform distributions, the elastic field is
+    normal. An image that would leave the frame on one side is shifted back; without room for that, it is
+    deformed half as much.
 
     Parameters
     ----------
@@ -132,14 +133,16 @@ class Deform:
         h, w = self.shape_of(X)
         key = [int(part) for part in np.atleast_1d(seed)]
 
-        def draw(n: int, block: int) -> Drawn:
+        def draw(n: int, block: int) -> WarpParameters:
             return self.draw(n, (h, w), np.random.Generator(np.random.SFC64([*key, block])), strength)
 
-        bases = basis(h, self.smooth), basis(w, self.smooth)
+        bases = compute_elastic_basis(h, self.smooth), compute_elastic_basis(w, self.smooth)
         return warp(X, (h, w), draw, bases, threads)
 
-    def draw(self, n: int, shape: tuple[int, int], rng: np.random.Generator, strength: float = 1.0) -> Drawn:
-        """Draw the numbers of n deformations."""
+    def draw(
+        self, n: int, shape: tuple[int, int], rng: np.random.Generator, strength: float = 1.0
+    ) -> WarpParameters:
+        """Draw the parameters of n deformations of images of this shape."""
         h, w = shape
         side = np.array([h, w], np.float32)
         u = np.float32(strength) * rng.uniform(-1, 1, (6, n)).astype(np.float32)
@@ -151,11 +154,11 @@ class Deform:
         affine[:, 0, 0], affine[:, 0, 1] = (cos + sin * shear) * tall, sin * wide
         affine[:, 1, 0], affine[:, 1, 1] = (cos * shear - sin) * tall, cos * wide
         affine[:, :, 2] = u[4:6].T * np.float32(self.shift) * side
-        few = [basis(n, self.smooth).shape[1] for n in shape]
-        elastic = rng.standard_normal((n, 2, *few), np.float32)
+        rank = [compute_elastic_basis(n, self.smooth).shape[1] for n in shape]
+        elastic = rng.standard_normal((n, 2, *rank), np.float32)
         elastic *= np.float32(strength * self.elastic) * side[:, None, None]
         pen = rng.uniform(-strength * self.pen, strength * self.pen, n).astype(np.float32)
-        return Drawn(affine, elastic, pen)
+        return WarpParameters(affine, elastic, pen)
 
     def shape_of(self, X: NDArray[Any]) -> tuple[int, int]:
         """Return (h, w) of the images in X.
@@ -180,30 +183,36 @@ class Deform:
 
 
 @cache
-def basis(n: int, smooth: float) -> NDArray[np.float32]:
-    """Return B (n + 2 margins, r), so that B N(0, 1)^r has covariance exp(-d^2 / (4 sigma^2)).
+def compute_elastic_basis(n: int, smooth: float) -> NDArray[np.float32]:
+    """Return B of shape (n + 2 margins, r), the basis of elastic fields along a side of n pixels.
 
-    But for half a percent of it; sigma = smooth n. The margins are those that ink may be shifted back from.
+    B z with z ~ N(0, I_r) has covariance exp(-d^2 / (4 sigma^2)), sigma = smooth n, but for the half percent
+    of the variance that is left out. The margins are those that ink may be shifted back from.
     """
     wide = n + 2 * ceil(_MARGIN * n)
     d = np.subtract.outer(np.arange(wide), np.arange(wide))
     values, vectors = np.linalg.eigh(np.exp(-np.square(d / max(2 * smooth * n, 1e-3))))
     values, vectors = values[::-1], vectors[:, ::-1]
-    r = int(np.searchsorted(np.cumsum(values), _KEPT * values.sum())) + 1
+    r = int(np.searchsorted(np.cumsum(values), _EXPLAINED * values.sum())) + 1
     return np.ascontiguousarray(vectors[:, :r] * np.sqrt(values[:r]), dtype=np.float32)
 
 
 def warp(
     X: NDArray[Any],
     shape: tuple[int, int],
-    draw: Callable[[int, int], Drawn],
+    draw: Callable[[int, int], WarpParameters],
     bases: tuple[NDArray[np.float32], NDArray[np.float32]],
     threads: int | None = None,
 ) -> NDArray[Any]:
-    """Return images seen through displacements; `draw(n, first)` gives those of n images from the first on.
+    """Return displaced images; `draw(n, first)` returns the parameters of n images from the first on.
 
     `bases` are those of both sides, as wide as the images, or wider by the same margin before and behind.
-    Whatever thread an image falls to, it is one of a block of images whose numbers are drawn together.
+    Parameters are drawn for blocks of images, so that the result does not depend on the number of threads.
+
+    Raises
+    ------
+    InputError
+        If X is not uint8, float32 or float64.
     """
     # Loading the compiled loops takes a moment, so only where they run.
     from thetanet.engine.cpu import kernels
@@ -220,8 +229,8 @@ def warp(
         if not part.flags.writeable:  # a type of its own, for which the loops would be compiled again
             part = part.copy()
         affine, elastic, pen = draw(len(part), low)
-        whole = flat.dtype == np.uint8
-        kernels.warp(part, out[low : low + _BLOCK], h, w, affine, elastic, pen, rows, columns, whole)
+        rounds = flat.dtype == np.uint8
+        kernels.warp(part, out[low : low + _BLOCK], h, w, affine, elastic, pen, rows, columns, rounds)
 
     starts = range(0, len(flat), _BLOCK)
     workers = min(threads or available_threads(), len(starts))

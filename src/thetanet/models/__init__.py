@@ -1,1 +1,1 @@
-"""Trained networks as files, and what is made of them."""
+"""Trained networks: model files, committees, fast prediction, and the models in the package."""

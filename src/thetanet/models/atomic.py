@@ -1,4 +1,4 @@
-"""Writing a file so that nobody ever sees half of it."""
+"""Atomic writes of files: no reader ever sees an incomplete one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ import stat
 from contextlib import suppress
 
 
-def write_whole(path: str, parts: list[bytes | memoryview]) -> None:
-    """Write a temporary file beside `path`, then let it take the place of `path`.
+def write_atomically(path: str, parts: list[bytes | memoryview]) -> None:
+    """Write a temporary file in the same folder, flush it to disk, and rename it to `path`.
 
-    At every moment the file at `path` is either the old one or the whole new one.
+    At every moment the file at `path` is either the old one or the complete new one. A file that is replaced
+    keeps its mode.
+
+    Raises
+    ------
+    OSError
+        If the folder or the file cannot be written.
     """
     folder = os.path.dirname(path)
     temporary = os.path.join(folder, f".thetanet-{secrets.token_hex(8)}.tmp")

@@ -1,6 +1,6 @@
 """Model files: a trained network and everything that is needed to use it, in one safetensors file.
 
-The file holds the tensors `Theta1` and `Theta2` and string metadata; any safetensors library reads it.
+The file contains the tensors `Theta1` and `Theta2` and string metadata; any safetensors library reads it.
 We write and read the format (8 bytes of length, a JSON header, the numbers) ourselves: the same model always
 gives the same bytes, and every byte of an unknown file is checked before it is used. The checksum finds
 damage and changes; it is no signature, whoever changes a file on purpose can compute it anew.
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from thetanet.errors import InputError, ModelFileError
-from thetanet.models.atomic import write_whole
+from thetanet.models.atomic import write_atomically
 from thetanet.theta import Theta
 
 _FORMAT, _VERSION = "thetanet-model", "1"
@@ -50,7 +50,7 @@ class Model:
     classes : array of shape (D_O,) or (2,) if D_O = 1, optional
         Labels (whole numbers, floats, booleans or texts), for multi-label names of the outputs.
     multilabel : bool
-        Whether each output is a yes-or-no answer of its own.
+        Whether each output is an independent yes-or-no answer.
     feature_names : list of D_I texts, optional
         Names of the inputs.
     input_shape : tuple, optional
@@ -70,11 +70,11 @@ class Model:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Model):
             return NotImplemented
-        return self.theta == other.theta and _to_json(self) == _to_json(other)
+        return self.theta == other.theta and _encode_fields(self) == _encode_fields(other)
 
 
 def save_model(path: str | os.PathLike[str], model: Model, dtype: DTypeLike | None = None) -> None:
-    """Save a model; the file at `path` is at every moment either the old one or the whole new one.
+    """Save a model; the file at `path` is at every moment either the old one or the complete new one.
 
     The bytes go to a temporary file in the same folder, which then takes the place of `path`. If the process
     is killed meanwhile, a `.thetanet-*.tmp` may stay behind; it is never read and can be deleted.
@@ -84,7 +84,7 @@ def save_model(path: str | os.PathLike[str], model: Model, dtype: DTypeLike | No
     path : path
         The file, customarily with the ending .safetensors. An existing file is replaced and keeps its mode.
     model : Model
-        What to save.
+        The model to save.
     dtype : NumPy dtype, optional
         float16, float32 or float64: the type in the file. By default that of `model.theta`.
 
@@ -95,9 +95,9 @@ def save_model(path: str | os.PathLike[str], model: Model, dtype: DTypeLike | No
     ModelFileError
         If the file cannot be written.
     """
-    header, flat = _encode(model, dtype)
+    header, flat = _encode_model(model, dtype)
     try:
-        write_whole(os.path.realpath(path), [header, flat.view(np.uint8).data])
+        write_atomically(os.path.realpath(path), [header, flat.view(np.uint8).data])
     except (OSError, ValueError) as error:
         raise ModelFileError(f"{str(path)!r}: not written ({error}); check folder and permissions") from None
 
@@ -111,21 +111,21 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         If the file is missing, of another kind, damaged, changed, or of a newer version of thetanet.
     """
     try:
-        # Opening a pipe would wait for a writer, so look first.
-        _need(stat.S_ISREG(os.stat(path).st_mode), "not a regular file", _FOREIGN)
+        # Opening a pipe would wait for a writer, so check first.
+        _require(stat.S_ISREG(os.stat(path).st_mode), "not a regular file", _FOREIGN)
         with open(path, "rb") as stream:
             return read_model(stream)
     except OSError as error:
-        found = f"cannot be read ({error.strerror or error}); check the path and its permissions"
+        problem = f"cannot be read ({error.strerror or error}); check the path and its permissions"
     except MemoryError:
-        found = "does not fit into memory; load it on a larger machine"
+        problem = "does not fit into memory; load it on a larger machine"
     except ValueError as error:  # a ModelFileError, or a path that no file can have
-        found = str(error) if isinstance(error, ModelFileError) else f"not a path ({error}); correct it"
-    raise ModelFileError(f"{str(path)!r}: {found}")
+        problem = str(error) if isinstance(error, ModelFileError) else f"not a path ({error}); correct it"
+    raise ModelFileError(f"{str(path)!r}: {problem}")
 
 
 def is_model(path: str | os.PathLike[str]) -> bool:
-    """Say whether a file looks like a model, from its first bytes."""
+    """Return whether a file starts like a model file."""
     try:
         with open(path, "rb") as stream:
             return f'"format":"{_FORMAT}"'.encode() in stream.read(200)
@@ -134,63 +134,72 @@ def is_model(path: str | os.PathLike[str]) -> bool:
 
 
 def read_model(stream: io.BufferedIOBase) -> Model:
-    """Read a model from a seekable binary stream that holds nothing else."""
+    """Read a model from a seekable binary stream that contains nothing else.
+
+    Raises
+    ------
+    ModelFileError
+        If it is not a model, damaged, changed, or of a newer version of thetanet.
+    """
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
-    header, start = _header(stream, size)
-    fields = _fields(header.get("__metadata__"))
-    kind, D_I, D_H, D_O = _shape(header, fields)
+    header, start = _read_header(stream, size)
+    fields = _check_metadata(header.get("__metadata__"))
+    kind, D_I, D_H, D_O = _check_header(header, fields)
     expected = start + ((D_I + 1) * D_H + (D_H + 1) * D_O) * _TYPES[kind].itemsize
-    _need(size >= expected, f"truncated: {size} of {expected} bytes")
-    _need(size == expected, f"{size - expected} bytes are left over after the model")
+    _require(size >= expected, f"truncated: {size} of {expected} bytes")
+    _require(size == expected, f"{size - expected} bytes are left over after the model")
     body = np.empty(expected - start, np.uint8)
-    _need(stream.readinto(body.data) == body.size, "truncated while it was read")
-    same = fields.pop("sha256") == _checksum(fields, kind, (D_I, D_H, D_O), body)
-    _need(same, "the checksum differs: the file was damaged or tampered with")
+    _require(stream.readinto(body.data) == body.size, "truncated while it was read")
+    same = fields.pop("sha256") == _compute_checksum(fields, kind, (D_I, D_H, D_O), body)
+    _require(same, "the checksum differs: the file was damaged or tampered with")
     flat = body.view(_TYPES[kind]).astype(np.float64 if kind == "F64" else np.float32, copy=False)
-    _need(np.isfinite(flat).all(), "Theta holds numbers that are not finite", "train and save the model anew")
+    _require(
+        np.isfinite(flat).all(), "Theta holds numbers that are not finite", "train and save the model anew"
+    )
     try:
-        return _from_json(Theta.from_flat(flat, D_I, D_H, D_O), fields)
+        return _decode_fields(Theta.from_flat(flat, D_I, D_H, D_O), fields)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelFileError(f"the metadata make no sense ({error}); {_FOREIGN}") from None
 
 
-def _need(condition: object, found: str, remedy: str = _DAMAGED) -> None:
+def _require(condition: object, problem: str, remedy: str = _DAMAGED) -> None:
+    """Raise a ModelFileError unless the condition is true."""
     if not condition:
-        raise ModelFileError(f"{found}; {remedy}")
+        raise ModelFileError(f"{problem}; {remedy}")
 
 
-def _header(stream: io.BufferedIOBase, size: int) -> tuple[dict[str, Any], int]:
-    """Return the JSON header and where it ends; its length is checked before anything is allocated."""
+def _read_header(stream: io.BufferedIOBase, size: int) -> tuple[dict[str, Any], int]:
+    """Return the JSON header and its end in the file; its length is checked before anything is allocated."""
     prefix = stream.read(8)
     length = int.from_bytes(prefix, "little")
-    _need(prefix, "the file is empty")
+    _require(prefix, "the file is empty")
     is_model = len(prefix) == 8 and 2 <= length <= _HEADER_LIMIT
-    _need(is_model, f"not a thetanet model (starts with the bytes {prefix.hex(' ')})", _FOREIGN)
+    _require(is_model, f"not a thetanet model (starts with the bytes {prefix.hex(' ')})", _FOREIGN)
     text = stream.read(length) if length <= size - 8 else b""
-    _need(len(text) == length, f"truncated: a header of {length} bytes in a file of {size}")
+    _require(len(text) == length, f"truncated: a header of {length} bytes in a file of {size}")
     try:
-        header = _parse(text.decode("ascii"))
+        header = _parse_json(text.decode("ascii"))
     except ValueError as error:  # among them UnicodeDecodeError
-        found = "not a thetanet model, or damaged: no proper JSON in the header"
-        raise ModelFileError(f"{found} ({error}); {_FOREIGN}") from None
-    _need(isinstance(header, dict), "not a thetanet model: the header is no JSON object", _FOREIGN)
+        problem = "not a thetanet model, or damaged: no proper JSON in the header"
+        raise ModelFileError(f"{problem} ({error}); {_FOREIGN}") from None
+    _require(isinstance(header, dict), "not a thetanet model: the header is no JSON object", _FOREIGN)
     return header, 8 + length
 
 
-def _fields(fields: Any) -> dict[str, str]:
-    """Check the metadata's format, version and keys."""
+def _check_metadata(fields: Any) -> dict[str, str]:
+    """Return the metadata, after a check of their format, version and keys."""
     known = isinstance(fields, dict) and fields.get("format") == _FORMAT
-    _need(known, "not a thetanet model: its metadata do not say so", _FOREIGN)
+    _require(known, "not a thetanet model: its metadata do not say so", _FOREIGN)
     version = str(fields.get("format_version"))[:20]
     remedy = "upgrade: pip install -U thetanet" if re.fullmatch("[1-9][0-9]*", version) else _FOREIGN
-    _need(version == _VERSION, f"format version {version!a}, but this thetanet reads {_VERSION}", remedy)
-    odd = sorted(fields.keys() ^ _KEYS) or [key for key in fields if not isinstance(fields[key], str)]
-    _need(not odd, f"missing, unknown or strange metadata: {ascii(odd)[:200]}", _FOREIGN)
+    _require(version == _VERSION, f"format version {version!a}, but this thetanet reads {_VERSION}", remedy)
+    unknown = sorted(fields.keys() ^ _KEYS) or [key for key in fields if not isinstance(fields[key], str)]
+    _require(not unknown, f"missing, unknown or strange metadata: {ascii(unknown)[:200]}", _FOREIGN)
     return dict(fields)
 
 
-def _describe(fields: dict[str, str], kind: str, D_I: int, D_H: int, D_O: int) -> dict[str, Any]:
+def _make_header(fields: dict[str, str], kind: str, D_I: int, D_H: int, D_O: int) -> dict[str, Any]:
     """Return the header of a file with these metadata, dtype and shape."""
     cut, rest = ((rows + 1) * columns * _TYPES[kind].itemsize for rows, columns in ((D_I, D_H), (D_H, D_O)))
     return {
@@ -200,21 +209,23 @@ def _describe(fields: dict[str, str], kind: str, D_I: int, D_H: int, D_O: int) -
     }
 
 
-def _shape(header: dict[str, Any], fields: dict[str, str]) -> tuple[str, int, int, int]:
-    """Return dtype, D_I, D_H, D_O of a header that is just what the writer makes of them."""
+def _check_header(header: dict[str, Any], fields: dict[str, str]) -> tuple[str, int, int, int]:
+    """Return dtype, D_I, D_H, D_O of a header, after a check that `_make_header` makes the same of them."""
     try:
         one, two = header["Theta1"], header["Theta2"]
         kind, (rows, D_H), (_, D_O) = one["dtype"], one["shape"], two["shape"]
         sensible = kind in _TYPES and all(type(n) is int and 0 < n < 2**48 for n in (rows - 1, D_H, D_O))
     except (KeyError, TypeError, ValueError):
         sensible = False
-    same = sensible and _canonical(header) == _canonical(_describe(fields, kind, rows - 1, D_H, D_O))
-    _need(same, "dtypes, shapes or places of Theta1 and Theta2 do not fit, or there are others", _FOREIGN)
+    same = sensible and _canonical_json(header) == _canonical_json(
+        _make_header(fields, kind, rows - 1, D_H, D_O)
+    )
+    _require(same, "dtypes, shapes or places of Theta1 and Theta2 do not fit, or there are others", _FOREIGN)
     return kind, rows - 1, D_H, D_O
 
 
-def _encode(model: Model, dtype: DTypeLike | None) -> tuple[bytes, NDArray[Any]]:
-    """Return the file's beginning (length and header) and its numbers."""
+def _encode_model(model: Model, dtype: DTypeLike | None) -> tuple[bytes, NDArray[Any]]:
+    """Return the beginning of the file (length and header) and the flat array of its numbers."""
     theta = model.theta
     if not isinstance(theta, Theta):
         raise InputError(f"model.theta is a {type(theta).__name__}; it must be a Theta")
@@ -235,43 +246,51 @@ def _encode(model: Model, dtype: DTypeLike | None) -> tuple[bytes, NDArray[Any]]
         version = metadata.version("thetanet")
     except metadata.PackageNotFoundError:
         version = "unknown"  # run from a source folder that is not installed
-    fields = {"format": _FORMAT, "format_version": _VERSION, "thetanet_version": version, **_to_json(model)}
-    fields["sha256"] = _checksum(fields, kind, theta.shape, flat.view(np.uint8))
-    text = json.dumps(_describe(fields, kind, *theta.shape), separators=(",", ":")).encode("ascii")
+    fields = {
+        "format": _FORMAT,
+        "format_version": _VERSION,
+        "thetanet_version": version,
+        **_encode_fields(model),
+    }
+    fields["sha256"] = _compute_checksum(fields, kind, theta.shape, flat.view(np.uint8))
+    text = json.dumps(_make_header(fields, kind, *theta.shape), separators=(",", ":")).encode("ascii")
     text += b" " * (-len(text) % 8)  # so that the numbers are aligned
     if len(text) > _HEADER_LIMIT:
         raise InputError(f"the model's descriptions take {len(text)} bytes, over {_HEADER_LIMIT}: shorten")
     return len(text).to_bytes(8, "little") + text, flat
 
 
-def _canonical(value: Any) -> str:
-    """Return JSON that is the same for the same values, and tells 1, 1.0 and True apart."""
+def _canonical_json(value: Any) -> str:
+    """Return JSON that is the same for equal values of equal types: 1, 1.0 and True differ."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def _checksum(fields: dict[str, str], kind: str, shape: tuple[int, ...], body: NDArray[np.uint8]) -> str:
-    digest = hashlib.sha256(_canonical([fields, kind, shape]).encode("ascii"))
+def _compute_checksum(
+    fields: dict[str, str], kind: str, shape: tuple[int, ...], body: NDArray[np.uint8]
+) -> str:
+    """Return the SHA-256 of metadata, dtype, shape and numbers."""
+    digest = hashlib.sha256(_canonical_json([fields, kind, shape]).encode("ascii"))
     digest.update(body.data)
     return digest.hexdigest()
 
 
-def _to_json(model: Model) -> dict[str, str]:
-    """Turn all but Theta into JSON texts, which are proven to be readable."""
+def _encode_fields(model: Model) -> dict[str, str]:
+    """Return all fields but Theta as JSON texts, after a check that they can be decoded."""
     try:
-        classes = None if model.classes is None else _labels(model.classes)
+        classes = None if model.classes is None else _encode_labels(model.classes)
         values = (classes, *(getattr(model, key) for key in _JSON_KEYS[1:]))
         # NumPy's numbers and arrays become Python's.
         texts = [json.dumps(v, allow_nan=False, sort_keys=True, default=lambda v: v.tolist()) for v in values]
         fields = dict(zip(_JSON_KEYS, texts, strict=True))
-        _from_json(model.theta, fields)
+        _decode_fields(model.theta, fields)
     except (AttributeError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"model cannot be saved: {error}; correct it") from None
     return fields
 
 
-def _from_json(theta: Theta, fields: dict[str, str]) -> Model:
-    """Turn the JSON texts into a model; a ValueError or OverflowError says what is wrong."""
-    classes, multilabel, names, shape, scaling, training = (_parse(fields[key]) for key in _JSON_KEYS)
+def _decode_fields(theta: Theta, fields: dict[str, str]) -> Model:
+    """Return the model of these JSON texts; a ValueError or OverflowError says what is wrong."""
+    classes, multilabel, names, shape, scaling, training = (_parse_json(fields[key]) for key in _JSON_KEYS)
     if not (isinstance(multilabel, bool) and isinstance(scaling, dict) and isinstance(training, dict)):
         raise ValueError("multilabel must be True or False, scaling and training must be dictionaries")
     if names is not None and not (type(names) is list and [*map(type, names)] == [str] * theta.D_I):
@@ -281,13 +300,14 @@ def _from_json(theta: Theta, fields: dict[str, str]) -> Model:
         raise ValueError("input_shape must be a tuple of whole numbers, at least 1")
     if shape is not None and math.prod(shape) != theta.D_I:
         raise ValueError(f"input_shape {shape} does not make {theta.D_I} inputs")
-    labels = None if classes is None else _array(classes)
+    labels = None if classes is None else _decode_labels(classes)
     if labels is not None and len(labels) != theta.D_O and (len(labels), theta.D_O) != (2, 1):
         raise ValueError(f"{len(labels)} classes for {theta.D_O} outputs")
     return Model(theta, labels, multilabel, names, shape, scaling, training)
 
 
-def _labels(classes: Any) -> dict[str, Any]:
+def _encode_labels(classes: Any) -> dict[str, Any]:
+    """Return labels as JSON's types: their dtype and values."""
     array = np.asarray(classes)
     text = array.dtype.kind in "OUT" and all(isinstance(value, str) for value in array.flat)
     kind = "str" if text else array.dtype.name
@@ -296,21 +316,21 @@ def _labels(classes: Any) -> dict[str, Any]:
     return {"dtype": kind, "values": array.tolist()}
 
 
-def _array(classes: Any) -> NDArray[Any]:
-    """Make labels of their JSON; all must be exactly what the dtype can hold."""
+def _decode_labels(classes: Any) -> NDArray[Any]:
+    """Return labels from their JSON; the dtype must represent each value exactly."""
     kind, values = classes["dtype"], classes["values"]
     room = 4 * len(values) * max(map(len, values)) if kind == "str" else 0
     if kind not in _LABEL_TYPES or room > _LABEL_LIMIT:
         raise ValueError("classes of an unknown dtype, or with texts that are too long")
     with np.errstate(all="ignore"):
         array = np.array(values, dtype=kind)
-    if _canonical(_labels(array)) != _canonical(classes):
+    if _canonical_json(_encode_labels(array)) != _canonical_json(classes):
         raise ValueError(f"classes are not exact as {kind} (a text must not end with a NUL character)")
     return array
 
 
-def _parse(text: str) -> Any:
-    """Parse JSON strictly; whatever is wrong with it raises ValueError."""
+def _parse_json(text: str) -> Any:
+    """Return the value of strict JSON; any fault raises ValueError."""
     if sum(map(text.count, "[{,")) > _VALUE_LIMIT:
         raise ValueError(f"too many values, over {_VALUE_LIMIT}")
     depth = 0
@@ -319,12 +339,13 @@ def _parse(text: str) -> Any:
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
         if depth > _DEPTH_LIMIT:
             raise ValueError("nested too deeply")
-    value = json.loads(text, object_pairs_hook=_unique)
+    value = json.loads(text, object_pairs_hook=_reject_duplicate_keys)
     json.dumps(value, allow_nan=False)  # NaN, Infinity, and 1e999 too
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of these pairs; a key that occurs twice raises ValueError."""
     if len(result := dict(pairs)) != len(pairs):
         raise ValueError("a key occurs twice")
     return result

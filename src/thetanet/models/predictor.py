@@ -1,4 +1,4 @@
-"""Prediction in microseconds: one sample after another, nothing checked, nothing allocated twice."""
+"""Prediction of single samples in microseconds, without checks and without temporary arrays."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from thetanet.theta import Theta
 class Predictor:
     """The outputs of a network for single samples, as fast as NumPy can.
 
-    What `ThetaNetClassifier.predict_proba` does for safety (types, names, NaN, shapes) takes longer than the
-    network itself for one sample. This skips all of it: X must be right.
+    The checks of `ThetaNetClassifier.predict_proba` (types, names, NaN, shapes) take longer than the network
+    for one sample. They are left out here: x must be valid.
 
     Parameters
     ----------

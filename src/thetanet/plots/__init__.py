@@ -1,14 +1,15 @@
-"""Drawings of a network, its training and its answers.
+"""Plots of a network, its training and its answers.
 
-Every function draws on the axes it is given, or on a new figure of its own, and returns the axes. That figure
-knows nothing of windows or of pyplot's state, so the functions work on servers, in threads, in notebooks:
-`axes.figure` shows itself there, and `save_figure(axes, path)` writes it to a file.
+Each function draws on `ax`, or on a new figure, and returns the axes. A new figure has neither a window nor
+pyplot's state, so the functions work on servers, in threads and in notebooks, where `axes.figure` displays
+itself; `save_figure(axes, path)` writes it to a file.
 """
 
-from thetanet.plots.answers import plot_images, plot_mistakes, plot_rejection, plot_reliability
+from thetanet.plots.answers import plot_confusion, plot_rejection, plot_reliability
 from thetanet.plots.axes import save_figure
-from thetanet.plots.descent import plot_descent_path, plot_methods
-from thetanet.plots.training import plot_confusion, plot_hidden_units, plot_learning_curve
+from thetanet.plots.descent_path import plot_descent_path
+from thetanet.plots.histories import plot_learning_curve, plot_methods
+from thetanet.plots.images import plot_hidden_units, plot_images, plot_mistakes
 
 __all__ = [
     "plot_confusion",

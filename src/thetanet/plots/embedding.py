@@ -1,4 +1,4 @@
-"""Drawings as text, to stand in a page: SVG in its colours and font, or PNG as a data address."""
+"""Plots as text in an HTML page: SVG in the colours and font of the page, or PNG as a data URL."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import numpy as np
 import numpy.typing as npt
 
 from thetanet.errors import InputError, MissingExtraError
-from thetanet.plots.axes import FAINT, INK, Axes
+from thetanet.plots.axes import BLUE, FAINT, INK, RUST, Axes
 
-# What the drawings are coloured with, and the page's names for it.
+# Colours of the plots and the custom properties of the page that replace them.
 _COLOURS = {
     INK: "ink", "#000000": "ink", "#ffffff": "paper", FAINT: "line", "#cccccc": "line",
-    "#1f5a92": "accent", "#c4511d": "rust",
+    BLUE: "accent", RUST: "rust",
 }  # fmt: skip
 
 
-def svg_text(axes: Axes, name: str) -> str:
-    """Return the figure of `axes` as an <svg> element, to stand in an HTML page.
+def render_svg(axes: Axes, name: str) -> str:
+    """Return the figure of `axes` as an <svg> element of an HTML page.
 
-    Its colours are the page's custom properties (--ink, --paper, --line, --accent, --rust), its text is text
-    in the page's font, its size that of its container.
+    Its colours are the page's custom properties (--ink, --paper, --line, --accent, --rust), its text is in
+    the page's font, its size is that of the container.
 
     Parameters
     ----------
     axes : matplotlib Axes
-        Of the figure.
+        Axes of the figure.
     name : str
-        A word that no other drawing of the page has; identifiers in the SVG are made of it.
+        A word unique among the plots of the page; identifiers in the SVG are derived from it.
     """
     import matplotlib
 
@@ -44,27 +44,28 @@ def svg_text(axes: Axes, name: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(?<=<svg) [^>]*?(viewBox=\"[^\"]*\")[^>]*", r" \1", svg, count=1)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # such as axes_1, which every drawing has
-    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # would be that of the whole page
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # would apply to all of the page
     # Matplotlib names the font by itself, older versions in one with its size.
     svg = re.sub(r"(font-family:|font: (?:\w+ )*[\d.]+px) [^;\"]*", r"\1 var(--sans)", svg)
-    return re.sub("#[0-9a-f]{6}", lambda found: _colour(found[0]), svg)
+    return re.sub("#[0-9a-f]{6}", lambda match: _replace_colour(match[0]), svg)
 
 
-def _colour(colour: str) -> str:
+def _replace_colour(colour: str) -> str:
+    """Return the custom property of a colour, or the colour if it has none."""
     return f"var(--{_COLOURS[colour]})" if colour in _COLOURS else colour
 
 
-def png_text(axes: Axes, dpi: float = 150) -> str:
-    """Return the figure of `axes` as a PNG in a data: address, on white."""
+def render_png(axes: Axes, dpi: float = 150) -> str:
+    """Return the figure of `axes` as a PNG in a data: URL, on white."""
     stream = io.BytesIO()
     axes.figure.savefig(
         stream, format="png", dpi=dpi, facecolor="white", bbox_inches="tight", pad_inches=0.02
     )
-    return _data(stream.getvalue())
+    return _make_data_url(stream.getvalue())
 
 
-def pixels_text(image: npt.ArrayLike) -> str:
-    """Return an image (0 is paper, dark its largest value) as a PNG in a data: address, a pixel a number.
+def render_pixels(image: npt.ArrayLike) -> str:
+    """Return an image (0 is paper, dark its largest value) as a PNG in a data: URL, a pixel a number.
 
     Raises
     ------
@@ -84,8 +85,9 @@ def pixels_text(image: npt.ArrayLike) -> str:
     grey = 255 - np.rint(255 * (pixels - low) / (high - low if high > low else 1)).astype(np.uint8)
     stream = io.BytesIO()
     imsave(stream, np.repeat(grey[:, :, None], 3, axis=2), format="png")
-    return _data(stream.getvalue())
+    return _make_data_url(stream.getvalue())
 
 
-def _data(png: bytes) -> str:
+def _make_data_url(png: bytes) -> str:
+    """Return a PNG as a data: URL."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -8,23 +8,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from thetanet.data.formats.picture import Grey
 from thetanet.errors import InputError
-from thetanet.images.picture import Grey, unit_range
+from thetanet.images.frame import scale_to_unit_range
 from thetanet.models.fitted import FittedNetwork, network_of
-from thetanet.models.pretrained import model_in_package
-from thetanet.reading.lines import lines_of, skew_of, turned, turned_back, turned_shape, without_rules
-from thetanet.reading.paper import Page, page_of, reduced, strokes
-from thetanet.reading.pieces import Mark, marks_of, usual_height, without_faint
+from thetanet.models.pretrained import load_pretrained_model
+from thetanet.reading.binarisation import Page, binarise, downsample, estimate_ink
+from thetanet.reading.components import Component, estimate_height, find_components, remove_faint
+from thetanet.reading.lines import group_into_lines, remove_rules
+from thetanet.reading.plausibility import extract_numbers
 from thetanet.reading.recognition import read_lines
-from thetanet.reading.sense import writing
+from thetanet.reading.skew import compute_rotated_shape, estimate_skew, rotate, unrotate_box
 
 __all__ = ["Digit", "Reading", "read_numbers"]
 
-_LARGE = 6_000_000  # pixels; larger pictures are averaged down first
-_LARGEST = 24_000_000  # pixels of a turned page; only strips, far longer than wide, could be larger
-_FINE = 6.0  # pixels; strokes of twice this width or more are averaged down
-_FAINT = 0.33  # marks fainter than this share of the usual ink are no digits
-_MOST = 5000  # candidates for a digit that are looked at, on a page
+_LARGE = 6_000_000  # pixels; larger pictures are downsampled first
+_LARGEST = 24_000_000  # pixels of a rotated page; only strips, far longer than wide, could be larger
+_FINE = 6.0  # pixels; strokes of twice this width or more are downsampled
+_FAINT = 0.33  # components fainter than this fraction of the usual ink are no digits
+_MOST = 5000  # candidates that are scored, on a page
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +38,15 @@ class Digit:
     label : str
         The class, or "?" if it was rejected.
     confidence : float
-        How sure the networks are that this is one digit, and this one.
+        Confidence of the networks that this is one digit, of this class.
     probability : float
-        Share of the answer among the classes; `predict_proba`.
+        Probability of the label among the classes, as `predict_proba` returns it.
     box : (top, left, bottom, right)
-        Where it is: rows top to bottom - 1 and columns left to right - 1 of the picture.
+        Its rows top to bottom - 1 and columns left to right - 1 in the picture.
     line : int
         Its line, from 0.
     frame : array of shape (28, 28), uint8
-        What the network saw.
+        The input of the network.
     """
 
     label: str
@@ -57,7 +59,7 @@ class Digit:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What was read: the text of each line, and the digits in the same order."""
+    """The result of reading a page: the text of each line, and the digits in the same order."""
 
     lines: list[str]
     digits: list[Digit]
@@ -91,8 +93,8 @@ def read_numbers(grey: npt.ArrayLike, net: Any = None, *, reject_below: float = 
     Parameters
     ----------
     grey : array of shape (H, W)
-        Grey levels as `thetanet.images.picture.read_picture` returns them; also floats within 0 to 1, and
-        booleans.
+        Grey levels as `thetanet.data.formats.picture.read_picture` returns them; also floats
+        within 0 to 1, and booleans.
     net : fitted network of 784 inputs, optional
         The model in the package if None.
     reject_below : float
@@ -101,7 +103,7 @@ def read_numbers(grey: npt.ArrayLike, net: Any = None, *, reject_below: float = 
     Returns
     -------
     Reading
-        Without lines if nothing is written there.
+        Without lines if nothing is written on the page.
 
     Raises
     ------
@@ -109,66 +111,68 @@ def read_numbers(grey: npt.ArrayLike, net: Any = None, *, reject_below: float = 
         If the array is not a picture, or the network is not fitted, or not for images of 28x28 pixels.
     """
     if not 0 <= reject_below <= 1:
-        raise InputError(f"reject_below={reject_below!r}: is a confidence, between 0 and 1")
-    levels = _at_least(8, unit_range(_at_least(2, np.asarray(grey))).astype(np.float32))
-    net = _network(net)
-    page, degrees, factor = level_page(levels)
+        raise InputError(f"reject_below={reject_below!r}: must be a confidence between 0 and 1")
+    levels = _pad_to(8, scale_to_unit_range(_pad_to(2, np.asarray(grey))).astype(np.float32))
+    net = _check_network(net)
+    page, degrees, factor = deskew_page(levels)
     lines: list[str] = []
     digits: list[Digit] = []
     height, width = np.shape(grey)
     reduced_shape = tuple(-(-n // factor) for n in levels.shape)
-    for numbers in writing(read_lines(page, marked_lines(page), net, _MOST)):
+    for numbers in extract_numbers(read_lines(page, find_lines(page), net, _MOST)):
         texts = []
         for number in numbers:
-            labels = [found.label if found.confidence >= reject_below else "?" for found in number]
+            labels = [digit.label if digit.confidence >= reject_below else "?" for digit in number]
             texts.append("".join(labels))
-            for found, label in zip(number, labels, strict=True):
-                own = turned_back(found.box, reduced_shape, degrees)
+            for digit, label in zip(number, labels, strict=True):
+                original = unrotate_box(digit.box, reduced_shape, degrees)
                 box = (
-                    min(own.top * factor, height - 1), min(own.left * factor, width - 1),
-                    min(own.bottom * factor, height), min(own.right * factor, width),
+                    min(original.top * factor, height - 1), min(original.left * factor, width - 1),
+                    min(original.bottom * factor, height), min(original.right * factor, width),
                 )  # fmt: skip
-                digits.append(Digit(label, found.confidence, found.probability, box, len(lines), found.frame))
+                digits.append(Digit(label, digit.confidence, digit.probability, box, len(lines), digit.frame))
         lines.append(" ".join(texts))
     return Reading(lines, digits)
 
 
-def _at_least(side: int, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a picture of at least this many rows and columns; the last ones are repeated."""
+def _pad_to(side: int, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a picture padded to at least this many rows and columns by repeating the last ones."""
     if picture.ndim != 2 or not 0 < min(picture.shape) < side:
         return picture
     return np.pad(picture, [(0, max(0, side - n)) for n in picture.shape], mode="edge")
 
 
-def _network(net: Any) -> FittedNetwork:
-    network = FittedNetwork.from_model(model_in_package()) if net is None else network_of(net)
+def _check_network(net: Any) -> FittedNetwork:
+    """Return the network, that of the package if None, after a check of its inputs."""
+    network = FittedNetwork.from_model(load_pretrained_model()) if net is None else network_of(net)
     if network.theta.D_I != 784:
         raise InputError(f"net takes {network.theta.D_I} inputs; pictures need a network for 28x28 images")
     return network
 
 
-def level_page(levels: npt.NDArray[np.float32]) -> tuple[Page, float, int]:
-    """Return the page turned so that lines are level, the angle, and by how much it was averaged down."""
+def deskew_page(levels: npt.NDArray[np.float32]) -> tuple[Page, float, int]:
+    """Return the page rotated so that lines are horizontal, the angle, and the factor of downsampling."""
     factor = int(np.ceil(np.sqrt(levels.size / _LARGE)))
-    levels = reduced(levels, factor)
-    page = page_of(levels)
+    levels = downsample(levels, factor)
+    page = estimate_ink(levels)
     if page.stroke >= 2 * _FINE:
         more = int(page.stroke / _FINE)
         factor *= more
-        page = Page(reduced(page.ink, more), page.floor, page.stroke / more)
+        page = Page(downsample(page.ink, more), page.floor, page.stroke / more)
     if page.stroke == 0:
         return page, 0.0, factor
-    degrees = skew_of(strokes(page), page.stroke)
-    if degrees and np.prod(turned_shape(page.ink.shape, degrees), dtype=float) > _LARGEST:
+    degrees = estimate_skew(binarise(page), page.stroke)
+    if degrees and np.prod(compute_rotated_shape(page.ink.shape, degrees), dtype=float) > _LARGEST:
         degrees = 0.0  # most of it would be empty: no line of writing can fall so far on such a strip
     if degrees:
-        page = Page(turned(page.ink, degrees), page.floor, page.stroke)
-    return without_rules(page), degrees, factor
+        page = Page(rotate(page.ink, degrees), page.floor, page.stroke)
+    return remove_rules(page), degrees, factor
 
 
-def marked_lines(page: Page) -> list[list[Mark]]:
-    """Return the marks of each line, lines from top to bottom, marks from left to right."""
-    marks = without_faint(marks_of(page, strokes(page)), _FAINT) if page.stroke else []
-    if not marks:
+def find_lines(page: Page) -> list[list[Component]]:
+    """Return the components of each line, lines from top to bottom, components from left to right."""
+    components = remove_faint(find_components(page, binarise(page)), _FAINT) if page.stroke else []
+    if not components:
         return []
-    return [[marks[k] for k in line] for line in lines_of([mark.box for mark in marks], usual_height(marks))]
+    lines = group_into_lines([component.box for component in components], estimate_height(components))
+    return [[components[k] for k in line] for line in lines]

@@ -1,4 +1,4 @@
-"""A picture with what was read on it."""
+"""Annotation of a picture with the digits that were read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thetanet.errors import MissingExtraError
-from thetanet.images.picture import unit_range
+from thetanet.images.frame import scale_to_unit_range
 
 _SURE, _UNSURE = (0, 140, 70), (214, 70, 10)  # colours of digits above and below a confidence of 0.9
 
@@ -22,7 +22,7 @@ def annotate(picture: npt.ArrayLike, reading: Any, path: str | os.PathLike[str])
     picture : array of shape (H, W)
         The picture that was read.
     reading : Reading
-        What `read_numbers` returned for it.
+        The result of `read_numbers` for it.
     path : path of the file to write
 
     Raises
@@ -39,7 +39,7 @@ def annotate(picture: npt.ArrayLike, reading: Any, path: str | os.PathLike[str])
     levels = np.atleast_2d(np.asarray(picture))
     if levels.ndim == 2 and 0 < min(levels.shape) < 2:
         levels = np.pad(levels, [(0, max(0, 2 - n)) for n in levels.shape], mode="edge")
-    image = Image.fromarray(np.rint(255 * unit_range(levels)).astype(np.uint8)).convert("RGB")
+    image = Image.fromarray(np.rint(255 * scale_to_unit_range(levels)).astype(np.uint8)).convert("RGB")
     draw = ImageDraw.Draw(image)
     thick = max(1, round(max(image.size) / 700))
     for digit in reading.digits:

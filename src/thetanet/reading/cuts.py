@@ -1,4 +1,4 @@
-"""Where touching digits may be cut apart: along paths from top to bottom through little ink."""
+"""Candidate cuts between touching digits: paths from top to bottom of a component that cross little ink."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from thetanet.reading.paper import Mask
+from thetanet.reading.binarisation import Mask
 
-_ROWS = 36  # paths are looked for in a mark reduced to about so many rows
-_SLANTS = -0.1, 0.2, 0.55  # columns a row, of paths that would be straight
-_BEND = 0.35  # what a path pays for a step aside, in rows of ink
+_ROWS = 36  # paths are searched in a component downsampled to about so many rows
+_SLANTS = -0.1, 0.2, 0.55  # of straight paths, columns a row
+_BEND = 0.35  # the cost of a step aside, in rows of ink
 _THICKEST = 2.5  # strokes that a path may cut through
-_APART = 0.15  # of two paths of one slant, in heights of the line
-_ALIKE = 0.08  # paths nearer than this to each other, on average, count as one
+_SPACING = 0.15  # of two paths of one slant, in heights of the line
+_DUPLICATE = 0.08  # paths nearer than this to each other, on average, are one; in heights of the line
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A path through a mark.
+    """A path through a component.
 
     Attributes
     ----------
-    path : array of shape (rows of the mark,)
+    path : array of shape (rows of the component,)
         For each row the column where the right side begins.
     strokes : float
-        How much ink it goes through, in widths of a stroke.
+        The ink that it crosses, in widths of a stroke.
     """
 
     path: npt.NDArray[np.intp]
     strokes: float
 
 
-def cuts_of(mask: Mask, height: float, stroke: float) -> list[Cut]:
-    """Return cuts of a mark, from left to right; paths may cross.
+def find_cuts(mask: Mask, height: float, stroke: float) -> list[Cut]:
+    """Return candidate cuts of a component, from left to right; paths may cross.
 
-    `height` is that of the digits in its line. Many cuts are found, most of them through the middle of a
-    digit: which of them separate two digits is for the network to say.
+    `height` is that of the digits in its line. Most cuts go through the middle of a digit: the segmentation
+    of the line decides which of them separate two digits.
     """
     scale = max(1.0, height / _ROWS)
     rows = max(2, round(mask.shape[0] / scale))
@@ -46,37 +46,38 @@ def cuts_of(mask: Mask, height: float, stroke: float) -> list[Cut]:
     u = np.minimum((np.arange(columns) + 0.5) * mask.shape[1] / columns, mask.shape[1] - 1).astype(np.intp)
     ink = mask[np.ix_(v, u)].astype(np.float64)
     thick = max(1.0, stroke / scale)
-    apart = max(2, round(_APART * height / scale))
-    found: list[tuple[float, npt.NDArray[np.float64]]] = []
+    spacing = max(2, round(_SPACING * height / scale))
+    all_paths: list[tuple[float, npt.NDArray[np.float64]]] = []
     for slant in _SLANTS:
-        cost, paths = _cheapest_through(ink, slant)
+        cost, paths = _find_shortest_paths(ink, slant)
         taken: list[int] = []
         for column in np.argsort(cost, kind="stable"):
             if cost[column] > _THICKEST * thick + 1:
                 break
-            if all(abs(column - other) >= apart for other in taken):
+            if all(abs(column - other) >= spacing for other in taken):
                 taken.append(int(column))
-                found.append((float(cost[column]), paths[:, column]))
-    found.sort(key=lambda item: item[0])
-    kept: list[tuple[float, npt.NDArray[np.float64]]] = []
-    for cost_, path in found:
+                all_paths.append((float(cost[column]), paths[:, column]))
+    all_paths.sort(key=lambda item: item[0])
+    distinct: list[tuple[float, npt.NDArray[np.float64]]] = []
+    for cost_, path in all_paths:
         path = np.clip(path, -1, columns)
-        if all(np.abs(path - other).mean() * scale >= _ALIKE * height for _, other in kept):
-            kept.append((cost_, path))
+        if all(np.abs(path - other).mean() * scale >= _DUPLICATE * height for _, other in distinct):
+            distinct.append((cost_, path))
     places = (np.arange(mask.shape[0]) + 0.5) * rows / mask.shape[0] - 0.5
     cuts = []
-    for cost_, path in sorted(kept, key=lambda item: float(item[1].mean())):
+    for cost_, path in sorted(distinct, key=lambda item: float(item[1].mean())):
         fine = (np.interp(places, np.arange(rows), path) + 0.5) * mask.shape[1] / columns
         cuts.append(Cut(np.clip(np.rint(fine), 0, mask.shape[1]).astype(np.intp), cost_ / thick))
     return cuts
 
 
-def _cheapest_through(
+def _find_shortest_paths(
     ink: npt.NDArray[np.float64], slant: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return, for each column of the middle row, the least cost of a path through it, and the path.
 
-    A path costs the ink that it crosses, and a little for each bend away from the slant.
+    The cost is the ink that a path crosses, and a little for each step away from the slant. Found by dynamic
+    programming from the top and from the bottom to the middle row.
     """
     rows, columns = ink.shape
     middle = rows // 2
@@ -85,8 +86,8 @@ def _cheapest_through(
     leaning = np.zeros((rows, columns + 2 * reach))
     for row, shift in enumerate(shifts):
         leaning[row, reach - shift : reach - shift + columns] = ink[row]
-    down, came = _cheapest(leaning)
-    up, went = _cheapest(leaning[::-1])
+    down, came = _accumulate_costs(leaning)
+    up, went = _accumulate_costs(leaning[::-1])
     cost = down[middle] + up[rows - 1 - middle] - leaning[middle]
     paths = np.empty(leaning.shape)
     c = np.arange(leaning.shape[1])
@@ -101,8 +102,8 @@ def _cheapest_through(
     return cost[reach : reach + columns], (paths + (shifts - reach)[:, None])[:, reach : reach + columns]
 
 
-def _cheapest(ink: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """Return the least cost of a path from the first row to each place, and the step it came by."""
+def _accumulate_costs(ink: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+    """Return the least cost of a path from the first row to each pixel, and the step of its last row."""
     total, step = ink.copy(), np.zeros(ink.shape, dtype=np.intp)
     columns = np.arange(ink.shape[1])
     for row in range(1, len(ink)):

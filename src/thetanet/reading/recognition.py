@@ -1,8 +1,9 @@
-"""Digits of a line: what the two networks say of the candidates decides between them.
+"""Recognition of the digits of a line: two networks score the candidates, the best path segments the line.
 
-One network knows digits, the other (`whole_in_package`) knows whether a frame shows one whole digit at all,
-and no part of one, no two of them and no stain. Its square root is taken (many parts of digits look just like
-another digit, so it is too severe), times what the first says: that is the confidence of a digit.
+The first network classifies digits. The second (`load_single_digit_network`) rejects what is not one complete
+digit: parts of one, two of them, stains. The confidence of a digit is that of the first network times the
+square root of the second's output (many parts of digits look like another digit, so the output itself is too
+severe).
 """
 
 from __future__ import annotations
@@ -16,25 +17,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from thetanet.data.formats.picture import Grey
 from thetanet.errors import ModelFileError
-from thetanet.images.picture import Grey
 from thetanet.models.fitted import FittedNetwork
 from thetanet.models.model_file import read_model
-from thetanet.reading.choice import Candidate, borders_of, candidates_of, divided
-from thetanet.reading.cuts import Cut, cuts_of
-from thetanet.reading.lines import Box
-from thetanet.reading.paper import Page
-from thetanet.reading.pieces import Mark, frame_of, ink_of, usual_height
+from thetanet.reading.binarisation import Page
+from thetanet.reading.box import Box
+from thetanet.reading.components import Component, crop_ink, estimate_height, make_frame
+from thetanet.reading.cuts import Cut, find_cuts
+from thetanet.reading.segmentation import Candidate, find_best_path, generate_candidates, list_boundaries
 
-_NARROW = 0.3  # a mark narrower than this share of its line's height is not cut
-_GOOD = 0.8  # nor is a mark that is a digit so surely
-_MANY, _HARDLY = 30, 0.05  # of so many marks at least this share are digits, or the page is no writing
-_UNSURE = 0.03  # digits less sure than this are taken for scribble
+_NARROW = 0.3  # a component narrower than this fraction of its line's height is not cut
+_GOOD = 0.8  # nor is a component that is a digit of this confidence
+_MANY, _HARDLY = 30, 0.05  # of more components at least this fraction are digits, or the page is no writing
+_UNSURE = 0.03  # digits of a lower confidence are rejected as scribble
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """A digit that was found: its box on the turned page, its mean ink, and what was said of it."""
+class RecognisedDigit:
+    """A digit of a line: its box on the rotated page, frame, label, confidence, probability, and mean ink."""
 
     box: Box
     frame: Grey
@@ -45,9 +46,15 @@ class Found:
 
 
 @cache
-def whole_in_package() -> FittedNetwork:
-    """Return the network that says whether a frame shows one whole digit; its second class means yes."""
-    file = resources.files("thetanet.reading") / "whole.safetensors"
+def load_single_digit_network() -> FittedNetwork:
+    """Return the network that tells frames of one complete digit, its second class, from all others.
+
+    Raises
+    ------
+    ModelFileError
+        If its file in the package is missing or damaged.
+    """
+    file = resources.files("thetanet.reading") / "single_digit.safetensors"
     try:
         with file.open("rb") as stream:
             return FittedNetwork.from_model(read_model(stream))  # type: ignore[arg-type]
@@ -57,105 +64,115 @@ def whole_in_package() -> FittedNetwork:
 
 @dataclass(eq=False)
 class _Line:
-    """A line and its candidates; the networks' answers are those of the page, from `start` on."""
+    """A line and its candidates; their scores are those of the page from `start` on."""
 
-    marks: Sequence[Mark]
+    components: Sequence[Component]
     height: float
     cuts: list[list[Cut]]
     candidates: list[Candidate]
     start: int = 0
 
     @property
-    def borders(self) -> int:
-        return sum(map(len, self.cuts)) + len(self.marks) + 1
+    def boundaries(self) -> int:
+        return sum(map(len, self.cuts)) + len(self.components) + 1
 
 
 @dataclass(frozen=True, eq=False)
-class _Answers:
+class _Scores:
+    """The frames of all candidates of a page, and the networks' scores."""
+
     frames: npt.NDArray[np.uint8]
     labels: npt.NDArray[Any]
-    sure: npt.NDArray[np.float64]
-    shares: npt.NDArray[np.float64]
+    confidence: npt.NDArray[np.float64]
+    probability: npt.NDArray[np.float64]
 
 
 def read_lines(
-    page: Page, lines: Sequence[Sequence[Mark]], net: FittedNetwork, most: int
-) -> list[list[Found]]:
+    page: Page, lines: Sequence[Sequence[Component]], net: FittedNetwork, most: int
+) -> list[list[RecognisedDigit]]:
     """Return the digits of each line from left to right.
 
-    First every mark is taken as it is, alone and with its neighbours. Only marks that are no digit then are
-    cut. At most `most` candidates are looked at each time; lines beyond are left out. Where hardly any of
-    many marks is a digit there is no second time: it is a picture of something else.
+    In the first pass candidates are components, alone and with their neighbours. In the second pass
+    components that are no digit are also cut. At most `most` candidates are scored in a pass; further lines
+    are left out. Where hardly any of many components is a digit there is no second pass: it is a picture of
+    something else.
     """
-    rows = _with_candidates(
-        [_Line(marks, usual_height(marks), [[] for _ in marks], []) for marks in lines], most
+    rows = _add_candidates(
+        [
+            _Line(components, estimate_height(components), [[] for _ in components], [])
+            for components in lines
+        ],
+        most,
     )
-    answers = _asked(page, rows, net)
+    scores = _score_candidates(page, rows, net)
     good = large = 0
     for row in rows:
         for k, candidate in enumerate(row.candidates, row.start):
-            mark = row.marks[min(candidate.first, len(row.marks) - 1)]
-            if candidate.last == candidate.first + 1 and may_be_several(mark, row.height):
+            component = row.components[min(candidate.first, len(row.components) - 1)]
+            if candidate.last == candidate.first + 1 and may_be_touching(component, row.height):
                 large += 1
-                good += answers.sure[k] >= 0.3
-                if answers.sure[k] < _GOOD:
-                    row.cuts[candidate.first] = cuts_of(mark.mask, row.height, page.stroke)
+                good += scores.confidence[k] >= 0.3
+                if scores.confidence[k] < _GOOD:
+                    row.cuts[candidate.first] = find_cuts(component.mask, row.height, page.stroke)
     if large > _MANY and good < _HARDLY * large:
         return []
-    cut = _with_candidates([row for row in rows if any(row.cuts)], most)
-    again = _asked(page, cut, net)
-    return [_found(page, row, again if any(row.cuts) else answers) for row in rows]
+    cut_rows = _add_candidates([row for row in rows if any(row.cuts)], most)
+    second = _score_candidates(page, cut_rows, net)
+    return [_decode_line(page, row, second if any(row.cuts) else scores) for row in rows]
 
 
-def _with_candidates(rows: list[_Line], most: int) -> list[_Line]:
+def _add_candidates(rows: list[_Line], most: int) -> list[_Line]:
+    """Give each line its candidates, at most `most` in all."""
     start = 0
     for row in rows:
-        row.candidates = candidates_of(row.marks, borders_of(row.cuts), row.height, most - start)
+        row.candidates = generate_candidates(
+            row.components, list_boundaries(row.cuts), row.height, most - start
+        )
         row.start = start
         start += len(row.candidates)
     return rows
 
 
-def _found(page: Page, row: _Line, answers: _Answers) -> list[Found]:
-    """Return the digits of the best division of a line."""
+def _decode_line(page: Page, row: _Line, scores: _Scores) -> list[RecognisedDigit]:
+    """Return the digits on the best path of a line."""
     stop = row.start + len(row.candidates)
-    found = []
-    for k in divided(row.candidates, answers.sure[row.start : stop], row.borders):
-        candidate, place = row.candidates[k], row.start + k
-        if answers.sure[place] < _UNSURE:
+    digits = []
+    for k in find_best_path(row.candidates, scores.confidence[row.start : stop], row.boundaries):
+        candidate, index = row.candidates[k], row.start + k
+        if scores.confidence[index] < _UNSURE:
             continue
-        found.append(
-            Found(
+        digits.append(
+            RecognisedDigit(
                 candidate.box,
-                answers.frames[place],
-                str(answers.labels[place]),
-                float(answers.sure[place]),
-                float(answers.shares[place]),
-                float(ink_of(page, candidate.box)[candidate.mask].mean()),
+                scores.frames[index],
+                str(scores.labels[index]),
+                float(scores.confidence[index]),
+                float(scores.probability[index]),
+                float(crop_ink(page, candidate.box)[candidate.mask].mean()),
             )
         )
-    return sorted(found, key=lambda one: one.box.left + one.box.right)
+    return sorted(digits, key=lambda digit: digit.box.left + digit.box.right)
 
 
-def _asked(page: Page, rows: Sequence[_Line], net: FittedNetwork) -> _Answers:
-    """Return the frames of all candidates and what the networks say of them."""
+def _score_candidates(page: Page, rows: Sequence[_Line], net: FittedNetwork) -> _Scores:
+    """Return the frames of all candidates and the scores of both networks."""
     candidates = [candidate for row in rows for candidate in row.candidates]
     n = len(candidates)
     frames = np.zeros((n, 28, 28), dtype=np.uint8)
     labels = np.full(n, "", dtype=object)
-    sure, shares = np.zeros(n), np.zeros(n)
-    real = [k for k, candidate in enumerate(candidates) if np.isfinite(candidate.price)]
-    for k in real:
-        frames[k] = frame_of(page, candidates[k].box, candidates[k].mask)
-    if real:
-        X = frames[real].reshape(len(real), -1)
-        labels[real], shares[real], confidence = _said(net, X)
-        sure[real] = confidence * np.sqrt(whole_in_package().outputs(X)[:, 0])
-    return _Answers(frames, labels, sure, shares)
+    confidence, probability = np.zeros(n), np.zeros(n)
+    possible = [k for k, candidate in enumerate(candidates) if np.isfinite(candidate.cost)]
+    for k in possible:
+        frames[k] = make_frame(page, candidates[k].box, candidates[k].mask)
+    if possible:
+        X = frames[possible].reshape(len(possible), -1)
+        labels[possible], probability[possible], of_digit = _classify(net, X)
+        confidence[possible] = of_digit * np.sqrt(load_single_digit_network().outputs(X)[:, 0])
+    return _Scores(frames, labels, confidence, probability)
 
 
-def _said(net: FittedNetwork, X: npt.NDArray[np.uint8]) -> tuple[Any, Any, Any]:
-    """Return labels, their shares and `confidence(X)` by one propagation."""
+def _classify(net: FittedNetwork, X: npt.NDArray[np.uint8]) -> tuple[Any, Any, Any]:
+    """Return labels, their probabilities and `confidence(X)`, by one forward pass."""
     if net.theta.D_O == 1:  # two classes
         return net.predict(X), net.predict_proba(X).max(axis=1), net.confidence(X)
     Y = np.clip(net.outputs(X).astype(np.float64), 1e-12, 1 - 1e-7)
@@ -165,6 +182,6 @@ def _said(net: FittedNetwork, X: npt.NDArray[np.uint8]) -> tuple[Any, Any, Any]:
     return net.classes[best], top / Y.sum(axis=1), confidence
 
 
-def may_be_several(mark: Mark, height: float) -> bool:
-    """Whether a mark is wide and tall enough to be more than one digit."""
-    return mark.box.width >= _NARROW * height and mark.box.height >= 0.4 * height
+def may_be_touching(component: Component, height: float) -> bool:
+    """Return whether a component is wide and tall enough to be several touching digits."""
+    return component.box.width >= _NARROW * height and component.box.height >= 0.4 * height

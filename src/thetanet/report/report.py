@@ -17,7 +17,7 @@ from thetanet.errors import InputError
 from thetanet.evaluation.figures import Evaluation, EvaluationSums, iter_answers
 from thetanet.evaluation.inspection import InspectionSums
 from thetanet.evaluation.robustness import robustness
-from thetanet.models.atomic import write_whole
+from thetanet.models.atomic import write_atomically
 from thetanet.models.fitted import FittedNetwork, network_of
 from thetanet.models.model_file import Model
 from thetanet.report.elements import Html, element, facts_table, page, section, svg_figure
@@ -98,7 +98,7 @@ class Report:
         """
         page = self.html.encode("utf-8", "replace")  # half a pair of surrogates is no text
         try:
-            write_whole(os.path.realpath(path), [page])
+            write_atomically(os.path.realpath(path), [page])
         except (OSError, ValueError) as error:
             raise InputError(f"{os.fspath(path)}: the report cannot be written there: {error}") from error
         return len(page)
@@ -155,9 +155,9 @@ def html_report(
     >>> report.evaluation.samples
     4
     """
-    from thetanet.plots.axes import axes_of
+    from thetanet.plots.axes import prepare_axes
 
-    axes_of(None, (1, 1))  # fails at once where matplotlib is missing
+    prepare_axes(None, (1, 1))  # fails at once where matplotlib is missing
     network, source = network_of(net), make_source(X, y)
     about = About() if about is None else about
     history = _as_lists(getattr(net, "history_", {}) if history is None else history)
@@ -342,17 +342,19 @@ def _render_training(about: About, history: Mapping[str, Sequence[Any]]) -> list
     rows += [(shorten(name), _format_value(name, known[name])) for name in others[:20]]
     if any(history.values()):
         from thetanet.plots import plot_learning_curve
-        from thetanet.plots.axes import axes_of
-        from thetanet.plots.embedding import svg_text
+        from thetanet.plots.axes import prepare_axes
+        from thetanet.plots.embedding import render_svg
 
         try:
-            ax = plot_learning_curve(history, ax=axes_of(None, (5.4, 3.3)))
+            ax = plot_learning_curve(history, ax=prepare_axes(None, (5.4, 3.3)))
             first, last = (float(history["error"][place]) for place in (0, -1))
         except (TypeError, ValueError, OverflowError) as problem:
             raise InputError(f"history: is not that of a training: {problem}") from None
         ax.set_title("", loc="left")
         alt = f"Learning curve, {len(history['error'])} epochs: E per sample from {first:.4g} to {last:.4g}"
-        parts.append(svg_figure(svg_text(ax, "learning"), alt, "E per sample and share of errors, by epoch"))
+        parts.append(
+            svg_figure(render_svg(ax, "learning"), alt, "E per sample and share of errors, by epoch")
+        )
     elif rows:
         parts.append(
             element("p", "A model file keeps the last figures of its training, not the curve.", class_="note")

@@ -148,8 +148,8 @@ def render_classes(evaluation: Evaluation, details: AnswerDetails) -> Html:
 def render_reliability(details: AnswerDetails) -> list[Html]:
     """Return reliability and rejection, drawn side by side and as a table."""
     from thetanet.plots import plot_rejection, plot_reliability
-    from thetanet.plots.axes import axes_of
-    from thetanet.plots.embedding import svg_text
+    from thetanet.plots.axes import prepare_axes
+    from thetanet.plots.embedding import render_svg
 
     confidence, wrong = details.confidence, details.wrong
     figures = []
@@ -157,20 +157,20 @@ def render_reliability(details: AnswerDetails) -> list[Html]:
         (
             "reliability",
             plot_reliability(
-                np.clip(details.probability, 0, 1), details.correct, ax=axes_of(None, (4.3, 3.8))
+                np.clip(details.probability, 0, 1), details.correct, ax=prepare_axes(None, (4.3, 3.8))
             ),
             "Share of right answers by the probability that the network gives them",
             "On the dashed line, answers are as often right as the network says. Above: how many.",
         ),
         (
             "rejection",
-            plot_rejection(np.clip(confidence, 0, 1), ~wrong, ax=axes_of(None, (4.3, 3.8))),
+            plot_rejection(np.clip(confidence, 0, 1), ~wrong, ax=prepare_axes(None, (4.3, 3.8))),
             "Share of wrong answers among those given, by the share of samples that are answered",
             "Giving only the surest answers. Dots: no answer below a confidence of 0.5, 0.9, 0.99.",
         ),
     ):
         ax.set_title("", loc="left")
-        figures.append(svg_figure(svg_text(ax, name), alt, caption))
+        figures.append(svg_figure(render_svg(ax, name), alt, caption))
     rows = []
     for threshold in (0.0, 0.5, 0.9, 0.99):
         answered = confidence >= threshold
@@ -214,7 +214,7 @@ def render_mistakes(evaluation: Evaluation, shape: tuple[int, int] | None) -> li
         headings = "row", "true class", "answer", "its probability", "of the true class"
         return [element("p", count), table("The surest mistakes", headings, rows)]
     assert evaluation.worst_inputs is not None
-    from thetanet.plots.embedding import pixels_text
+    from thetanet.plots.embedding import render_pixels
 
     shown = evaluation.worst[: int(np.clip(60_000 // (shape[0] * shape[1]), 12, 60))]
     items = []
@@ -222,7 +222,7 @@ def render_mistakes(evaluation: Evaluation, shape: tuple[int, int] | None) -> li
         row, true, answer = mistake["row"], shorten(mistake["true"]), shorten(mistake["predicted"])
         probability = format_percent(mistake["probability"])
         alt = f"Sample {row}: {true}, taken for {answer}"
-        source = pixels_text(image.reshape(shape))
+        source = render_pixels(image.reshape(shape))
         thumbnail = element("img", src=source, alt=alt, width=shape[1], height=shape[0])
         items.append(element("li", thumbnail, f"{true}, not {answer}", element("span", probability)))
     return [element("p", count + legend), element("ul", *items, class_="gallery")]
@@ -236,7 +236,7 @@ def render_weights(
     theta = network.theta
     if shape is not None:
         from thetanet.plots import plot_hidden_units
-        from thetanet.plots.embedding import png_text
+        from thetanet.plots.embedding import render_png
 
         n = min(theta.D_H, 48)
         units = np.argsort(-np.linalg.norm(theta.W2, axis=1), kind="stable")[:n]
@@ -245,7 +245,7 @@ def render_weights(
         ax.set_xlabel("")
         which = f"The {n} hidden units with the most influence" if n < theta.D_H else f"All {n} hidden units"
         caption = f"{which}: their weights, blue negative, red positive, each unit by its largest."
-        parts.append(image_figure(png_text(ax, 130), f"Weights into {n} hidden units as images", caption))
+        parts.append(image_figure(render_png(ax, 130), f"Weights into {n} hidden units as images", caption))
     rows = [
         (name, *(f"{row[column]:.4g}" for column in ("norm", "rms", "largest")))
         for name, row in inspection.norms.items()

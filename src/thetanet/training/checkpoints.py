@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from thetanet.checks import check_number
 from thetanet.errors import CheckpointError, CheckpointWarning
-from thetanet.models.atomic import write_whole
+from thetanet.models.atomic import write_atomically
 
 _SECONDS = 30.0  # between checkpoints if the user names no number of steps
 # What damaged bytes make zipfile, NumPy and json raise (RuntimeError: flags that mean encryption or an
@@ -101,7 +101,7 @@ class Checkpoints:
         name = f"checkpoint-{snapshot.epoch:06d}-{len(snapshot.measures):09d}.npz"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(str(self.folder / name), [_encode(snapshot)])
+            write_atomically(str(self.folder / name), [_encode(snapshot)])
             for old in self._files()[self.keep :]:
                 old.unlink()
             self._warned = False

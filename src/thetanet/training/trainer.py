@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
@@ -24,15 +24,11 @@ from thetanet.training.callbacks import Callback
 from thetanet.training.checkpoints import Checkpoints, CheckpointWriter, Snapshot
 from thetanet.training.data import TrainingData
 from thetanet.training.early_stopping import EarlyStopping
-from thetanet.training.passes import (
-    measure_all,
-    run_epoch,
-    run_mini_batches,
-    run_whole_passes,
-    step_coefficients,
-)
+from thetanet.training.initial import random_theta
+from thetanet.training.loop import descend
+from thetanet.training.passes import run_epoch, step_coefficients
 from thetanet.training.record import Record, empty_history
-from thetanet.training.session import EpochResult, Progress, Session
+from thetanet.training.session import Progress, Session
 from thetanet.training.settings import TrainingSettings
 from thetanet.training.transformed import DeformedSamples, teacher_targets
 
@@ -162,7 +158,7 @@ class Trainer:
         self._session, self._network, self.started, self.finished = session, None, False, False
         self._template = FittedNetwork(theta, data.labels, data.feature_names, samples.scaling.kind, engine)
         self.history = empty_history()
-        self._learnt = settings.init is not None or warm_start is not None
+        self._pretrained = settings.init is not None or warm_start is not None
         self._reason = reason
         return session, validation
 
@@ -223,13 +219,13 @@ class Trainer:
 
     def _descend(self, session: Session, validation: TrainingSamples | None) -> Iterator[Record]:
         """Descend epoch by epoch; measure, score and show each, and keep Theta healthy."""
-        results, self.started = self._passes(session), True
+        records, self.started = descend(session, validation, self._pretrained), True
         try:
-            for record in self._records(session, results, validation):
+            for record in records:
                 self._network = None  # Theta has moved
                 if self.score is not None:
                     record = replace(record, val_score=float(self.score(self.network)))
-                session.checkpoints.history.append(record.as_dict())
+                    session.checkpoints.history[-1] = record.as_dict()
                 self._remember(record.as_dict())
                 stop = False
                 for callback in self._all_callbacks():
@@ -239,49 +235,9 @@ class Trainer:
                 if stop:
                     return
         finally:
-            results.close()
+            records.close()
             if not sys.is_finalizing():  # a loop that was left may be closed when Python ends
                 self._network = None if self.early_stopping is None else self.early_stopping.result()
-
-    def _passes(self, session: Session) -> Generator[EpochResult]:
-        if self.method.whole_passes:
-            return run_whole_passes(session)
-        if self.engine.distributed:
-            from thetanet.training.averaging import run_local_sgd
-
-            return run_local_sgd(session)
-        return run_mini_batches(session)
-
-    def _records(
-        self, session: Session, results: Generator[EpochResult], validation: TrainingSamples | None
-    ) -> Iterator[Record]:
-        """Yield the record of each epoch; raise a `DivergedError` with Theta set back to the epoch before."""
-        writer, theta = session.checkpoints, session.theta
-        epoch = writer.epoch
-        seen = writer.history[-1]["samples"] if writer.history else 0
-        too_high = 10 * _error_of_the_mean(session.samples) + 1
-        healthy = theta.flat.copy()
-        for measure, rate, samples in results:
-            epoch, seen = epoch + 1, seen + samples
-            error = measure.error / measure.weight
-            if self._learnt and (first := writer.history[0]["error"] if writer.history else error) < np.inf:
-                too_high = max(too_high, 2 * first)
-            if not error <= too_high or not np.isfinite(theta.flat).all():
-                results.close()
-                theta.flat[...] = healthy
-                raise DivergedError(epoch, error, self.method.learning_rate, self.method)
-            healthy[...] = theta.flat
-            val = None if validation is None else measure_all(theta, validation, self.engine)
-            yield Record(
-                epoch=epoch,
-                samples=seen,
-                seconds=writer.seconds,
-                error=error,
-                accuracy=measure.correct / measure.weight,
-                val_error=None if val is None else val.error / val.weight,
-                val_accuracy=None if val is None else val.correct / val.weight,
-                learning_rate=rate,
-            )
 
     # --- what is known meanwhile ----------------------------------------------------------------------------
     @property
@@ -407,7 +363,8 @@ class Trainer:
         )
         return IncrementalState(
             reached, rule, stepper.state(), step + steps, scaling, rng, seen, calls,
-            samples.M, measure.error / (measure.weight or 1.0), measure.correct / (measure.weight or 1.0), rate,
+            samples.M, measure.error / (measure.weight or 1.0), measure.correct / (measure.weight or 1.0),
+            rate,
         )  # fmt: skip
 
     def _incremental_samples(
@@ -462,30 +419,6 @@ class IncrementalState:
     learning_rate: float
 
 
-def random_theta(samples: TrainingSamples, D_H: int, rng: np.random.Generator, dtype: Any) -> Theta:
-    """Return the random Theta that training starts at, made for the scale of the data.
-
-    Theta(1) ~ N(0, (2 / rms norm of the scaled inputs)^2), so that hidden units begin with pre-activations
-    of about +-2, at the edge of the linear part of sigma; their biases are N(0, 1), or standardised inputs
-    with targets that are the same at x and -x (parity, XOR) would start at a saddle point. Theta(2) = 0 with
-    its bias at the log-odds of the targets, so that the first outputs are the targets' means.
-    """
-    theta = Theta.zeros(samples.D_I, D_H, samples.D_O, dtype)
-    head = samples.head
-    scaled = samples.scaling.apply(head.X[: min(head.M, 2_000)])
-    sums = np.square(scaled).sum(axis=1) if isinstance(scaled, np.ndarray) else scaled.power(2).sum(axis=1)
-    squares = np.asarray(sums, np.float64).ravel()
-    weight = None if head.weight is None else head.weight[: len(squares)]
-    norm = np.sqrt(np.average(squares, weights=weight)) if weight is None or weight.any() else 0.0
-    theta.W1[...] = rng.standard_normal((samples.D_I, D_H)) * (2 / norm if norm > 0 else 1.0)
-    theta.b1[...] = rng.standard_normal(D_H)
-    # Half a sample is added to either side: a target that is always 0 or 1 has finite log-odds.
-    n = samples.total_weight
-    mean = (samples.target_mean() * n + 0.5) / (n + 1)
-    theta.b2[...] = np.log(mean / (1 - mean))
-    return theta
-
-
 def fold_theta(theta: Theta, scaling: Scaling, inputs_dtype: Any) -> Theta:
     """Return the Theta for raw inputs of this type.
 
@@ -493,12 +426,6 @@ def fold_theta(theta: Theta, scaling: Scaling, inputs_dtype: Any) -> Theta:
     """
     wide = np.float64 in (theta.dtype, inputs_dtype)
     return scaling.fold(theta, np.float64 if wide else np.float32)
-
-
-def _error_of_the_mean(samples: TrainingSamples) -> float:
-    """E per sample of a network that answers the mean target, whatever the input."""
-    mean = np.clip(samples.target_mean(), 1e-300, 1 - 1e-16)
-    return float(-np.sum(mean * np.log(mean) + (1 - mean) * np.log1p(-mean)))
 
 
 def _kind_of(rule: Any) -> tuple[type, ...]:

@@ -77,7 +77,7 @@ class Pictures:
 
 
 def _reading(picture: bytes, net: TrainableNetwork) -> ReadingInfo:
-    from thetanet.images.picture import read_picture
+    from thetanet.data.formats.picture import read_picture
     from thetanet.reading import read_numbers
 
     grey = read_picture(io.BytesIO(picture), _PIXELS)

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thetanet.data.formats.npy import stamp_of
+from thetanet.data.formats.picture import read_picture
 from thetanet.data.skipping import Skipped
 from thetanet.data.source import Part, Rows, Source
 from thetanet.errors import DataFileError, InputError
-from thetanet.images.picture import read_picture
 
 # Of files that are images; others are passed over.
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm"}

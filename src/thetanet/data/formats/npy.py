@@ -43,7 +43,7 @@ class Array:
         dtype = np.dtype(self.dtype)
         width = int(np.prod(self.shape[1:], dtype=np.int64)) * dtype.itemsize
         out = np.empty((high - low, *self.shape[1:]), dtype)
-        view = memoryview(out.reshape(-1).view(np.uint8)) if out.size else memoryview(b"")  # type: ignore[arg-type]
+        view = out.reshape(-1).view(np.uint8).data if out.size else memoryview(b"")
         try:
             with open(self.path, "rb", buffering=0) as file:
                 if stamp_of(file.fileno()) != self.stamp:

@@ -167,8 +167,10 @@ def _writeable(X: NDArray[Any]) -> NDArray[Any]:
     """
     if X.flags.writeable or X.size == 0:
         return X if X.flags.writeable else X.copy()
-    memory = (ctypes.c_byte * X.nbytes).from_address(X.ctypes.data)
-    alias: NDArray[Any] = np.frombuffer(memory, X.dtype)  # type: ignore[call-overload]
+    memory: Any = (ctypes.c_byte * X.nbytes).from_address(
+        X.ctypes.data
+    )  # a buffer, for some stubs of NumPy only
+    alias: NDArray[Any] = np.frombuffer(memory, X.dtype)
     return alias.reshape(X.shape)
 
 

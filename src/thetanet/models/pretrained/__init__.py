@@ -1,21 +1,17 @@
-"""The models that come with the package; beside each lies its model card, an .md file of the same name."""
+"""The trained models in the package, each with its model card, an .md file of the same name."""
 
 from __future__ import annotations
 
 from importlib import resources
-from typing import TYPE_CHECKING
 
 from thetanet.errors import InputError, ModelFileError
 from thetanet.models.model_file import Model, read_model
 
-if TYPE_CHECKING:
-    from thetanet.classifier.estimator import ThetaNetClassifier
-
 NAMES = ("mnist",)
 
 
-def load_pretrained(name: str = "mnist") -> ThetaNetClassifier:
-    """Return a trained classifier from the package.
+def load_pretrained_model(name: str = "mnist") -> Model:
+    """Return a trained model from the package, as `load_model` returns that of a file.
 
     Parameters
     ----------
@@ -27,20 +23,9 @@ def load_pretrained(name: str = "mnist") -> ThetaNetClassifier:
     ------
     InputError
         If there is no model of that name.
-
-    Examples
-    --------
-    >>> from thetanet import load_pretrained
-    >>> load_pretrained("mnist").classes_.tolist()
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    ModelFileError
+        If its file is missing or damaged.
     """
-    from thetanet.classifier.estimator import ThetaNetClassifier
-
-    return ThetaNetClassifier.from_model(model_in_package(name))
-
-
-def model_in_package(name: str = "mnist") -> Model:
-    """Return a model of the package, as `load_model` does."""
     if name not in NAMES:
         raise InputError(f"name={name!r}: there is {', '.join(NAMES)}")
     file = resources.files("thetanet.models.pretrained") / f"{name}.safetensors"

@@ -1,4 +1,4 @@
-// From a drawing to MNIST's frame, as thetanet.picture.to_mnist_frame does it for clean drawings: specks are left
+// From a drawing to MNIST's frame, as thetanet.images.frame.to_mnist_frame does it for clean drawings: specks are left
 // out, the digit's box is scaled to 20 pixels, its centre of mass comes to the centre of 28 x 28 pixels.
 
 const FRAME = 28, BOX = 20, CENTRE = 14, EDGE = 0.15, SPECK = 0.02;

@@ -1,9 +1,8 @@
 """The network that says whether a frame shows one whole digit, for `thetanet read`: its samples, its training.
 
-`python benchmarks/whole.py [SHEETS]` makes sheets of the first 50,000 training images, divides them as the reader
+`python benchmarks/single_digit.py [SHEETS]` makes sheets of the first 50,000 training images, divides them as the reader
 does, calls a candidate whole if it is nearly all of one digit and nearly nothing else, adds the plain images,
-trains, measures on sheets
-of the last 10,000 training images, and writes src/thetanet/reading/whole.safetensors. Test images are not read.
+trains, measures on sheets of the last 10,000 training images, and writes src/thetanet/reading/single_digit.safetensors. Test images are not read.
 """
 
 import sys
@@ -19,14 +18,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from sheets import Sheet, make_sheet
 from thetanet import Adam, ThetaNetClassifier
 from thetanet.data.mnist import load_mnist_training
-from thetanet.reading import level_page, marked_lines
-from thetanet.reading.choice import borders_of, candidates_of
-from thetanet.reading.cuts import cuts_of
-from thetanet.reading.lines import turned_back_points
-from thetanet.reading.pieces import frame_of, usual_height
-from thetanet.reading.recognition import may_be_several
+from thetanet.reading import deskew_page, find_lines
+from thetanet.reading.components import estimate_height, make_frame
+from thetanet.reading.cuts import find_cuts
+from thetanet.reading.recognition import may_be_touching
+from thetanet.reading.segmentation import generate_candidates, list_boundaries
+from thetanet.reading.skew import unrotate_points
 
-MODEL = Path(__file__).parents[1] / "src" / "thetanet" / "reading" / "whole.safetensors"
+MODEL = Path(__file__).parents[1] / "src" / "thetanet" / "reading" / "single_digit.safetensors"
 ROUND = (
     "touching",
     "hard",
@@ -73,20 +72,21 @@ def garbage(rng):
 def labelled(sheet):
     """Return frames (n, 28, 28) of the sheet's candidates, and 1 (whole), 0 (not) or -1 (in between) for each."""
     levels = sheet.grey.astype(np.float32) / 255
-    page, degrees, factor = level_page(levels)
+    page, degrees, factor = deskew_page(levels)
     shape = tuple(-(-n // factor) for n in levels.shape)
     total = np.bincount(sheet.owner.ravel(), minlength=2)
     frames, whole = [], []
-    for marks in marked_lines(page):
-        height = usual_height(marks)
-        cuts = [cuts_of(m.mask, height, page.stroke) if may_be_several(m, height) else [] for m in marks]
-        for candidate in candidates_of(marks, borders_of(cuts), height, 20_000):
-            if not np.isfinite(candidate.price):
+    for components in find_lines(page):
+        height = estimate_height(components)
+        cuts = [
+            find_cuts(component.mask, height, page.stroke) if may_be_touching(component, height) else []
+            for component in components
+        ]
+        for candidate in generate_candidates(components, list_boundaries(cuts), height, 20_000):
+            if not np.isfinite(candidate.cost):
                 continue
             places = np.argwhere(candidate.mask) + np.array([candidate.box.top, candidate.box.left])
-            places = np.rint(turned_back_points(places, shape, degrees) * factor + (factor - 1) / 2).astype(
-                int
-            )
+            places = np.rint(unrotate_points(places, shape, degrees) * factor + (factor - 1) / 2).astype(int)
             places = places[((places >= 0) & (places < sheet.owner.shape)).all(axis=1)]
             counts = np.bincount(sheet.owner[tuple(places.T)], minlength=len(total)) * factor**2
             k = 1 + int(counts[1:].argmax())
@@ -96,7 +96,7 @@ def labelled(sheet):
                 whole.append(1)
             else:
                 whole.append(0 if pure < 0.85 or cover < 0.7 or clean < 0.4 else -1)
-            frames.append(frame_of(page, candidate.box, candidate.mask))
+            frames.append(make_frame(page, candidate.box, candidate.mask))
     return np.array(frames, np.uint8).reshape(-1, 28, 28), np.array(whole)
 
 
