@@ -78,10 +78,7 @@ ONLY = {
     },
     "pyarrow": {"data/columns.py"},
     "PIL": {"picture.py", "reading/annotate.py"},
-    "typer": {
-        f"cli/{name}.py"
-        for name in ("converting", "reading", "reporting", "serving", "shared", "training", "using")
-    },
+    "typer": {f"cli/{path.name}" for path in (SOURCE / "cli").glob("*.py")},
     "fastapi": {"web/app.py"},
     "starlette": {"web/events.py", "web/guard.py"},
     "uvicorn": {"web/__init__.py"},
