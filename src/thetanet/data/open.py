@@ -202,7 +202,8 @@ def _open_npy(files: list[Path]) -> Source:
             weight = names.get(WEIGHT.removesuffix(".npy"))
             return npy_source(names[f"x{suffix}"], names[f"y{suffix}"], weight)
     raise DataFileError(
-        f"{files[0]}: holds {sorted(names)}; it needs X.npy and y.npy, or X_train.npy and y_train.npy"
+        f"{files[0]}: holds {sorted(path.stem for path in names.values())}; it needs X and y, or X_train and "
+        "y_train"
     )
 
 
@@ -366,6 +367,8 @@ def _detect_folder_format(folder: Path) -> tuple[str, list[Path]]:
 
     if image_classes(training_and_test(folder)[0]):
         return "images", [folder]
+    if any(name.endswith(".npy") for name in names):
+        return "npy", [folder]  # whose opener says what is missing
     raise DataFileError(
         f"{folder}: holds no tables, svmlight, .npy or IDX files, and no images in a subfolder a class"
     )
