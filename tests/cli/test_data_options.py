@@ -148,7 +148,7 @@ def test_data_of_every_kind_train_the_same_network(tmp_path, capsys, kind):
         assert reports[0]["history"][name] == reports[1]["history"][name]
 
 
-@pytest.mark.parametrize("kind", ["csv", "several", "images"])
+@pytest.mark.parametrize("kind", ["csv", "images"])
 def test_what_can_be_done_with_arrays_can_be_done_with_tables_and_images(tmp_path, capsys, kind):
     pytest.importorskip("pyarrow")
     data, model = write(tmp_path, kind), tmp_path / "model"
