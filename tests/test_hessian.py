@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from thetanet.data.arrays import Samples
+from thetanet.data.samples import Samples
 
 from rounding import hessian_bounds
 from thetanet import CPUEngine, Theta, error_and_gradient, hessian_product

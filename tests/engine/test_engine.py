@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from thetanet.data.arrays import Samples
+from thetanet.data.samples import Samples
 
 from thetanet import (
     SGD,

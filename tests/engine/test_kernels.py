@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
-from thetanet.data.arrays import Samples
+from thetanet.data.samples import Samples
 
 from thetanet import SGD, Adam, CPUEngine, Theta, error_and_gradient
 from thetanet.data.scaling import Scaling
