@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from thetanet.data.samples import Samples
 
 from thetanet import (
     SGD,
@@ -20,6 +19,7 @@ from thetanet import (
     error_and_gradient,
     forward,
 )
+from thetanet.data.samples import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.engine import Measure
 from thetanet.errors import InputError

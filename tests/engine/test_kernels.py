@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
-from thetanet.data.samples import Samples
 
 from thetanet import SGD, Adam, CPUEngine, Theta, error_and_gradient
+from thetanet.data.samples import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.engine import Measure
 from thetanet.engine.cpu import kernels, shards

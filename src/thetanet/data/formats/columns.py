@@ -82,7 +82,9 @@ def check_weight_column(file: str, names: Sequence[str], weight: str | None) -> 
         If it is not.
     """
     if weight is not None and weight not in names:
-        raise NoWeightColumnError(f"{file}: has no column {weight!r} to be the weight; it has {quote_names(names)}")
+        raise NoWeightColumnError(
+            f"{file}: has no column {weight!r} to be the weight; it has {quote_names(names)}"
+        )
 
 
 def target_of(file: str, names: Sequence[str], target: str | None) -> str:
