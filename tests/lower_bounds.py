@@ -14,7 +14,16 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PLACE = ROOT / "build" / "lower-bounds"
 EXTRAS = ("picture", "plot", "table", "cluster", "web")
-TOOLS = ("dask[array,dataframe]", "httpx", "hypothesis", "pandas", "polars", "pytest", "safetensors")
+TOOLS = (
+    "array-api-strict",
+    "dask[array,dataframe]",
+    "httpx",
+    "hypothesis",
+    "pandas",
+    "polars",
+    "pytest",
+    "safetensors",
+)
 TESTS = (
     "test_network.py", "test_theta.py", "test_hessian.py", "engine/test_engine.py", "descent/test_descent.py",
     "classifier/test_estimator.py", "data/test_sources.py", "data/test_data_files.py",

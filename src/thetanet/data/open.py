@@ -16,7 +16,7 @@ from thetanet.data.formats.npy import npy_source, npz_source
 from thetanet.data.source import Source
 from thetanet.data.spool import CSR, WEIGHT, csr_source, origin_of, unpacked_source
 from thetanet.data.temporary import TemporaryFolder, room_for
-from thetanet.errors import DataFileError, InputError
+from thetanet.errors import DataFileError, InputError, NoWeightColumnError
 
 Path_ = str | os.PathLike[str]
 
@@ -113,7 +113,10 @@ def open_further_source(
         used["n_features"] = D_I
         if used.get("zero_based") is None:
             used["zero_based"] = zero_based
-    return open_source(paths, **used)
+    try:
+        return open_source(paths, **used)
+    except NoWeightColumnError:  # data to be measured need not be weighted
+        return open_source(paths, **used | {"weight": None})
 
 
 def open_test_source(path: Path_, options: Mapping[str, Any] | None = None) -> Source | None:

@@ -17,7 +17,8 @@ from thetanet.data.labels import Labels
 from thetanet.data.samples import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.data.source import Rows, Source
-from thetanet.engine import Engine, Measure, default_engine
+from thetanet.engine import Engine, Measure
+from thetanet.engine.default import default_engine
 from thetanet.errors import InputError
 from thetanet.models.model_file import Model, load_model, save_model
 from thetanet.theta import Theta
