@@ -87,9 +87,9 @@ def sparse_text():
     """An epoch of text-like data: 100,000 x 50,000, 0.2% non-zeros, 100 units, B = 128."""
     from scipy import sparse
     from sklearn.neural_network import MLPClassifier
-    from thetanet.data.arrays import Samples
 
     from thetanet import SGD, Adam, CPUEngine, Theta
+    from thetanet.data.samples import Samples
     from thetanet.data.scaling import Scaling
 
     rng = np.random.default_rng(0)
