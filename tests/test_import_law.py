@@ -58,7 +58,7 @@ ONLY = {
             "caching",
             "instructions",
             "loops",
-            "meeting",
+            "barrier",
             "outputs",
             "products",
             "warping",
