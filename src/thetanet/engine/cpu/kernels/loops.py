@@ -16,7 +16,7 @@ from thetanet.engine.cpu.kernels.outputs import outputs
 from thetanet.engine.cpu.kernels.products import add_product
 from thetanet.engine.cpu.kernels.zeros import add_columns, sort_columns, weighted_sums
 
-# The parts of a step are inlined as source: compiled apart, they would be optimised twice, which takes longer.
+# The parts of a step are inlined as source: compiled apart, they would be optimised twice.
 _INLINE = {"inline": "always"} | OPTIONS
 
 FEW = 64  # outputs up to which products with W2 are sums of rows, quicker than BLAS then
