@@ -116,7 +116,7 @@ def test_work_that_is_cut_to_fit_the_caches_gives_the_same_numbers(monkeypatch):
         stepper = engine.stepper(theta, rule, 203)
         stepper.run(samples, np.arange(500), c)
         ends.append(stepper.theta().flat)
-        parts = stepper._runner.segment_starts.shape[1] - 1, stepper._runner.start.shape[1]
+        parts = stepper._runner.segment_starts.shape[1] - 1, stepper._runner.starts.shape[1]
     assert parts == (4, 4)  # segments of the columns, groups of the samples
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-11, atol=1e-12)
 
