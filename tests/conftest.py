@@ -55,15 +55,35 @@ def visit(chromium, served):
 
 @pytest.fixture(scope="module")
 def data(data_file):
-    """The small data set, in memory."""
-    from thetanet.data.dataset import load_data
+    """The small data set."""
+    from thetanet.data.dataset import open_dataset
 
-    return load_data(data_file)
+    return open_dataset(data_file)
+
+
+@pytest.fixture(scope="module")
+def train(data):
+    """The training samples of the small data set: X, y."""
+    return data.training.read_all()
+
+
+@pytest.fixture(scope="module")
+def test(data):
+    """The test samples of the small data set: X, y."""
+    return data.test.read_all()
+
+
+@pytest.fixture(scope="module")
+def net(train):
+    """A small network for the page."""
+    from thetanet import ThetaNetClassifier
+
+    return ThetaNetClassifier(hidden=20, epochs=2, random_state=0).fit(train.X, train.y)
 
 
 @pytest.fixture
 def client(net, data):
-    """A client of the application itself, which serves the file's `net`."""
+    """A client of the application itself, which serves `net`."""
     testclient = pytest.importorskip("fastapi.testclient")
     from thetanet.web.app import create_app
 

@@ -2,11 +2,13 @@
 
 import contextlib
 import functools
+import io
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,29 @@ SWITCHES = [
 SEVEN = [[(80, 70), (200, 70), (150, 140), (115, 220)]]
 ONE = [[(140, 60), (140, 220)]]
 ZERO = [[(140 + 55 * np.cos(t), 140 + 80 * np.sin(t)) for t in np.linspace(-1.5, 4.9, 25)]]
+
+SHORT = {"hidden": 5, "epochs": 2, "samples": 600}  # trainings
+LONG = {"hidden": 300, "epochs": 1000}
+
+
+def wait(client, number, states=("done", "stopped", "failed"), seconds=60):
+    """Wait until a training is in one of these states, and return it."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        training = client.get(f"/api/trainings/{number}").json()
+        if training["state"] in states:
+            return training
+        time.sleep(0.02)
+    raise AssertionError(training)
+
+
+def png_of(grey):
+    """Return a picture as the bytes of a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, "PNG")
+    return file.getvalue()
 
 
 def small_data(path: Path) -> Path:

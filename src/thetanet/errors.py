@@ -16,6 +16,10 @@ class DataFileError(InputError):
     """A data file is malformed, truncated, or not of the kind that was expected."""
 
 
+class NoWeightColumnError(DataFileError):
+    """A table has no column of the name that sample weights were said to have."""
+
+
 class ModelFileError(InputError):
     """A model file is truncated, of another kind, or was tampered with."""
 

@@ -16,7 +16,6 @@ from thetanet import open_source
 from thetanet.data.formats.csv import csv_source
 from thetanet.data.formats.idx import parse_idx, write_idx
 from thetanet.data.formats.svmlight import svmlight_source
-from thetanet.data.source import read_rows
 from thetanet.errors import DataFileError, InputError
 
 ROWS, D_I = 60, 6
@@ -27,16 +26,11 @@ Y = rng.integers(3, size=ROWS)
 
 def everything(source):
     """Return X and y of all parts, as numbers in rows, or the error of ours that reading ends with."""
-    pieces, kind = [], None
-    for part in source.parts:
-        found = read_rows(part, kind)
-        if len(found[1]):
-            kind = Kind.of(*found)
-            pieces.append(found)
+    pieces = list(source.iter_rows())
     if not pieces:
         return np.empty((0, 0)), np.empty(0)
-    dense = [X if isinstance(X, np.ndarray) else X.toarray() for X, _ in pieces]
-    return np.concatenate(dense), np.concatenate([y for _, y in pieces])
+    dense = [rows.X if isinstance(rows.X, np.ndarray) else rows.X.toarray() for rows in pieces]
+    return np.concatenate(dense), np.concatenate([rows.y for rows in pieces])
 
 
 # One to three edits of a file: what, where (as a share of its length, or within the header, where a change

@@ -36,6 +36,7 @@ NAMES = [f"p{j}" for j in range(D_I)]
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("THETANET_CACHE", str(tmp_path / "notes"))
+    monkeypatch.setattr("thetanet.data.survey.IN_MEMORY_BYTES", 0)  # small sources are read in parts too
 
 
 def joined(source):
@@ -143,10 +144,9 @@ def test_a_format_gives_what_was_written(tmp_path, write):
 def test_a_part_is_read_by_another_process_too(tmp_path, write):
     source = write(tmp_path)
     for part in source.parts:
-        found, y = pickle.loads(pickle.dumps(part)).read()
-        again, labels = part.read()
-        assert (found != again).sum() == 0
-        np.testing.assert_array_equal(y, labels)
+        found, again = pickle.loads(pickle.dumps(part)).read(), part.read()
+        assert (found.X != again.X).sum() == 0
+        np.testing.assert_array_equal(found.y, again.y)
         assert part.where
 
 
@@ -557,6 +557,7 @@ def test_a_second_survey_reads_nothing_and_a_change_is_noticed(tmp_path, write, 
     assert survey_source(source).digest == first.digest
     monkeypatch.undo()
     monkeypatch.setenv("THETANET_CACHE", str(tmp_path / "notes"))
+    monkeypatch.setattr("thetanet.data.survey.IN_MEMORY_BYTES", 0)
     other = X.copy()
     other[0] = 1
     if write is write_images:
@@ -638,13 +639,18 @@ def test_the_command_line_converts_trains_and_measures(tmp_path, capsys):
     assert again["confusion"] == measured["confusion"]
 
 
-def test_the_command_line_says_what_cannot_be_done_in_parts(tmp_path, capsys):
-    pq.write_table(table(), tmp_path / "d.parquet")
+@pytest.mark.parametrize("kept", [0, 1 << 30], ids=["parts", "memory"])
+def test_the_command_line_holds_out_and_deforms_samples_of_a_table(tmp_path, capsys, monkeypatch, kept):
+    monkeypatch.setattr("thetanet.data.survey.IN_MEMORY_BYTES", kept)
+    squares = rng.integers(256, size=(M, 16), dtype=np.uint8)  # as images of 4 x 4 pixels
+    columns = {f"p{j}": squares[:, j] for j in range(16)}
+    pq.write_table(pa.table({**columns, "label": pa.array(Y)}), tmp_path / "d.parquet", row_group_size=100)
     data, model = str(tmp_path / "d.parquet"), str(tmp_path / "m")
-    assert main(["train", "--data", data, "--validation", "0.1", "--out", model]) == 2
-    assert "give other samples by --validation-data PATH" in capsys.readouterr().err
-    assert main(["train", "--data", data, "--deform", "--out", model]) == 2
-    assert "deform: works on samples in memory" in capsys.readouterr().err
+    short = ["--hidden", "4", "--epochs", "2", "--out", model, "--json"]
+    assert main(["train", "--data", data, "--validation", "0.1", *short]) == 0
+    assert len(json.loads(capsys.readouterr().out)["history"]["val_error"]) == 2
+    assert main(["train", "--data", data, "--deform", *short]) == 0
+    assert json.loads(capsys.readouterr().out)["M"] == M
     assert main(["train", "--data", data, "--target", "nothing", "--out", model]) == 2
     assert "has no column 'nothing' to be the target" in capsys.readouterr().err
     train = ["train", "--data", data, "--hidden", "4", "--epochs", "2", "--out", model, "--json"]

@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -16,19 +17,19 @@ from hypothesis import strategies as st
 from rich.console import Console
 from sklearn.datasets import load_digits, load_iris, make_multilabel_classification
 from sklearn.metrics import precision_recall_fscore_support
-from thetanet.classifier.trainable import TrainableNetwork
 
 import thetanet.report.report
 from serving import browser
-from thetanet import ThetaNetClassifier, cli
-from thetanet.cli import reporting
+from thetanet import ThetaNetClassifier, array_source, cli
 from thetanet.errors import InputError
-from thetanet.evaluation.figures import Answers, evaluation
-from thetanet.evaluation.inspection import inspect
+from thetanet.evaluation.figures import evaluate
+from thetanet.evaluation.inspection import inspect_network
+from thetanet.models.fitted import FittedNetwork
 from thetanet.plots.embedding import render_pixels, render_svg
-from thetanet.report.page import Html, element, page, table
+from thetanet.report.elements import Html, element, page, table
 from thetanet.report.report import About, html_report
-from thetanet.report.sections import percent
+from thetanet.report.sections import format_percent
+from thetanet.training import progress
 
 pytest.importorskip("matplotlib")
 
@@ -149,11 +150,11 @@ def test_only_what_is_html_already_is_not_escaped():
 
 
 def test_only_certainty_is_called_100_percent():
-    assert percent(1.0) == "100.00%"
-    assert percent(0.0) == "0.00%"
-    assert percent(0.999999) == "over 99.99%"
-    assert percent(1e-9) == "under 0.01%"
-    assert percent(0.12345) == "12.35%"
+    assert format_percent(1.0) == "100.00%"
+    assert format_percent(0.0) == "0.00%"
+    assert format_percent(0.999999) == "over 99.99%"
+    assert format_percent(1e-9) == "under 0.01%"
+    assert format_percent(0.12345) == "12.35%"
 
 
 # --- what a report says -----------------------------------------------------------------------------------
@@ -162,7 +163,7 @@ def test_only_certainty_is_called_100_percent():
 def test_the_figures_are_those_of_the_evaluation(digits):
     net, X, y = digits
     report = html_report(net, X, y, About("digits", data="images"))
-    found, known = check(report.html), evaluation(net, X, y)
+    found, known = check(report.html), evaluate(net, X, y)
     assert (report.evaluation.accuracy, report.evaluation.error) == (known.accuracy, known.error)
     for text in (f"{known.accuracy:.2%}", f"{known.error:.4f}", f"{known.calibration_error:.2%}"):
         assert text in found.text
@@ -172,19 +173,19 @@ def test_the_figures_are_those_of_the_evaluation(digits):
     assert shown == known.confusion
     precision, recall, _, samples = precision_recall_fscore_support(y, net.predict(X))
     for k, row in enumerate(found.table("Each class")[1:]):
-        assert row == [str(k), str(samples[k]), percent(recall[k]), percent(precision[k])]
+        assert row == [str(k), str(samples[k]), format_percent(recall[k]), format_percent(precision[k])]
     sure = net.confidence(X) >= 0.9
     wrong = (net.predict(X) != y)[sure].mean()
-    assert found.table("If it answers")[3] == ["0.9", percent(sure.mean()), percent(wrong)]
+    assert found.table("If it answers")[3] == ["0.9", format_percent(sure.mean()), format_percent(wrong)]
     assert f"Learning curve, {EPOCHS} epochs" in report.html  # the network has just been trained
     health = dict(found.table("Health"))
-    assert health["saturated activations"] == percent(inspect(net, X).saturation)
+    assert health["saturated activations"] == format_percent(inspect_network(net, X).saturation)
 
 
 def test_images_have_a_gallery_of_mistakes_and_pictures_of_units(digits):
     net, X, y = digits
     found = check(html_report(net, X, y).html)
-    mistakes = evaluation(net, X, y, worst=60).worst
+    mistakes = evaluate(net, X, y, worst=60).worst
     alts = [image["alt"] for image in found.all("img") if image["alt"].startswith("Sample")]
     assert alts == [f"Sample {m['row']}: {m['true']}, taken for {m['predicted']}" for m in mistakes]
     assert "Weights into 20 hidden units as images" in [image["alt"] for image in found.all("img")]
@@ -220,7 +221,7 @@ def test_several_labels_a_sample():
     found = check(html_report(net, X, y).html)
     precision, recall, _, samples = precision_recall_fscore_support(y, net.predict(X))
     for k, row in enumerate(found.table("Each class")[1:]):
-        assert row == [str(k), str(samples[k]), percent(recall[k]), percent(precision[k])]
+        assert row == [str(k), str(samples[k]), format_percent(recall[k]), format_percent(precision[k])]
     assert not any(caption.startswith("Confusion") for caption in found.tables)
     assert "all labels of a sample" in found.text
 
@@ -241,7 +242,7 @@ def test_changed_images_are_told_of_as_they_are_measured(digits):
     told = []
     found = check(html_report(net, X[:50], y[:50], robust=True, tell=told.append).html)
     rows = found.table("Errors on changed images")[1:]
-    assert rows[0][:2] == ["as they are", percent(np.mean(net.predict(X[:50]) != y[:50]))]
+    assert rows[0][:2] == ["as they are", format_percent(np.mean(net.predict(X[:50]) != y[:50]))]
     assert [f"changed images: {row[0]}" in told for row in rows] == [True] * len(rows)
 
 
@@ -266,19 +267,28 @@ def test_what_does_not_fit_is_refused(digits, arguments, words):
         html_report(flowers, *load_iris(return_X_y=True), robust=True)
 
 
-def test_one_propagation_gives_what_the_network_says_one_by_one(digits):
+@pytest.mark.parametrize("rows", [60, 797])
+def test_a_source_in_parts_makes_the_report_of_all_samples_at_once(digits, rows):
     net, X, y = digits
-    answers = Answers.of(net, X, y)
-    np.testing.assert_array_equal(answers.predicted, net.predict(X))
-    np.testing.assert_array_equal(answers.wrong, net.predict(X) != y)
-    np.testing.assert_allclose(answers.probability, net.predict_proba(X))
-    np.testing.assert_allclose(answers.confidence, net.confidence(X))
-    measure = net.measure(X, y)
-    assert answers.error == pytest.approx(measure.error / measure.weight, rel=1e-5)
-    with pytest.raises(InputError, match="one label a sample"):
-        Answers.of(net, X, y[:-1])
-    with pytest.raises(InputError, match="not among the classes"):
-        Answers.of(net, X, y + 1)
+    source = array_source(X, y, rows=rows)
+    network = net.network_
+    whole = html_report(net, X, y, robust=True)
+    parts = html_report(network, source, robust=True, history=net.history_)
+    assert len(source.parts) == -(-797 // rows)
+    assert parts.evaluation.confusion == whole.evaluation.confusion
+    pages = [check(report.html) for report in (parts, whole)]
+    assert pages[0].tables == pages[1].tables
+    images = [[image["src"] for image in page.all("img")] for page in pages]
+    assert images[0] == images[1]
+    if rows == 797:
+        assert parts.html == whole.html
+
+
+def test_several_labels_a_sample_in_parts():
+    X, y = make_multilabel_classification(200, n_features=6, n_classes=3, random_state=0)
+    net = ThetaNetClassifier(hidden=5, epochs=20, random_state=0).fit(X, y)
+    pages = [check(html_report(net, *of).html) for of in ((X, y), (array_source(X, y, rows=33),))]
+    assert pages[0].tables == pages[1].tables
 
 
 # --- texts of the model -----------------------------------------------------------------------------------
@@ -296,8 +306,7 @@ def test_texts_of_the_model_are_shown_and_never_obeyed(tmp_path):
     rng = np.random.default_rng(0)
     X, labels = rng.standard_normal((60, 3)), np.array(NASTY)
     net = ThetaNetClassifier(hidden=2, epochs=2, random_state=0).fit(X, labels[np.arange(60) % 5])
-    net.feature_names_in_ = np.array(NASTY[:3], dtype=object)
-    net.save(tmp_path / "model")
+    replace(net.network_, feature_names=tuple(NASTY[:3])).save(tmp_path / "model")
     known = thetanet.models.model_file.load_model(tmp_path / "model")
     known.training |= {name: name for name in NASTY} | {
         "descent": NASTY[0],
@@ -306,7 +315,7 @@ def test_texts_of_the_model_are_shown_and_never_obeyed(tmp_path):
     }
     known.scaling["kind"] = NASTY[1]
     about = About(NASTY[0], data=NASTY[1], model=known)
-    net = TrainableNetwork.from_model(known)  # as the command does
+    net = FittedNetwork.from_model(known)  # as the command does
     report = html_report(net, X, labels[np.arange(60) % 5], about)
     size = report.save(tmp_path / "report.html")
     found = check((tmp_path / "report.html").read_text("utf-8"))
@@ -324,13 +333,13 @@ def test_texts_of_the_model_are_shown_and_never_obeyed(tmp_path):
     )
 )
 def test_whatever_a_file_says_of_its_training_can_be_shown(training):
-    from thetanet.report.report import _training
+    from thetanet.report.report import _render_training
 
     class Known:
         pass
 
     Known.training = training
-    for part in _training(About(model=Known), {}):
+    for part in _render_training(About(model=Known), {}):
         Page(part)
 
 
@@ -442,11 +451,11 @@ def test_what_is_being_done_is_shown_in_a_terminal_if_it_takes_long(monkeypatch)
     for terminal, patience in ((True, 0.0), (True, 60.0), (False, 0.0)):
         shown = io.StringIO()
         monkeypatch.setattr(
-            reporting, "Console", lambda stderr, s=shown, t=terminal: Console(file=s, force_terminal=t)
+            progress, "Console", lambda stderr, s=shown, t=terminal: Console(file=s, force_terminal=t)
         )
-        monkeypatch.setattr(reporting, "_PATIENCE", patience)
-        with reporting._sign_of_life() as tell:
-            tell("adding up")
+        monkeypatch.setattr(progress, "_SOON", patience)
+        with progress.show_status() as show:
+            show("adding up")
             time.sleep(0.3)
         assert ("adding up" in shown.getvalue()) == (terminal and not patience)
 

@@ -19,13 +19,13 @@ from scipy import sparse
 from thetanet import ThetaNetClassifier
 from thetanet.cli import main
 from thetanet.data.formats.arrays import array_source
+from thetanet.data.formats.dask import dask_source
 from thetanet.data.formats.npy import npy_source
 from thetanet.descent import SGD, Adam, Averaged, Clipped
 from thetanet.engine.cpu.engine import CPUEngine
 from thetanet.engine.dask import DaskEngine, connect
 from thetanet.errors import ClusterError, DataFileError, InputError
 from thetanet.images.deform import Deform
-from thetanet.training.cluster import as_source
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -157,12 +157,12 @@ def test_dask_arrays_and_dataframes(engine):
     dd = pytest.importorskip("dask.dataframe")
     frame = pd.DataFrame(X, columns=[f"x{n}" for n in range(X.shape[1])])
     frame["kind"] = np.array(["a", "b", "c"])[y]
-    there = net(engine).fit(as_source(dd.from_pandas(frame, npartitions=5), target="kind"))
+    there = net(engine).fit(dask_source(dd.from_pandas(frame, npartitions=5), target="kind"))
     np.testing.assert_allclose(there.history_["error"], here.history_["error"], rtol=1e-6)
     assert there.classes_.tolist() == ["a", "b", "c"]
     assert there.feature_names_in_[1] == "x1"
     with pytest.raises(InputError, match="nothing"):
-        as_source(dd.from_pandas(frame, npartitions=5), target="nothing")
+        dask_source(dd.from_pandas(frame, npartitions=5), target="nothing")
 
 
 @pytest.mark.parametrize("descent", [*WHOLE_PASSES, "adam"])
@@ -226,7 +226,7 @@ def test_a_dask_dataframe_that_cannot_be_trained_on_says_why(engine, columns, sa
         frame["n"] = frame["n"].astype("Int64")
     if columns.get("label", [""])[0] == 1:
         frame["label"] = frame["label"].astype("Int64")
-    source = as_source(dd.from_pandas(frame, npartitions=2), target="label")
+    source = dask_source(dd.from_pandas(frame, npartitions=2), target="label")
     with pytest.raises(DataFileError, match=says):
         net(engine).fit(source)
 
@@ -258,10 +258,10 @@ def test_columns_of_a_dask_dataframe_are_taken_by_their_names(engine):
     X, y = blobs()
     frame = pd.DataFrame(X, columns=[f"x{n}" for n in range(12)]).assign(kind=np.array(["0", "1", "x"])[y])
     held = frame[frame["kind"] != "x"].astype({"kind": int})  # as texts they are classes, too
-    source = as_source(dd.from_pandas(frame, npartitions=3), target="kind")
-    there = net(engine).fit(source, X_val=as_source(dd.from_pandas(held, npartitions=2), target="kind"))
+    source = dask_source(dd.from_pandas(frame, npartitions=3), target="kind")
+    there = net(engine).fit(source, X_val=dask_source(dd.from_pandas(held, npartitions=2), target="kind"))
     mixed = dd.from_pandas(held[held.columns[::-1]], npartitions=2)
-    again = net(engine).fit(source, X_val=as_source(mixed, target="kind"))
+    again = net(engine).fit(source, X_val=dask_source(mixed, target="kind"))
     np.testing.assert_allclose(again.history_["val_error"], there.history_["val_error"], rtol=1e-6)
     here = net(CPUEngine("float64")).fit(X, y, X_val=X[y < 2], y_val=y[y < 2])
     np.testing.assert_allclose(there.history_["val_error"], here.history_["val_error"], rtol=1e-6)

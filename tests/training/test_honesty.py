@@ -9,16 +9,16 @@ import pytest
 # Every file that is opened is heard of, in whatever way; so is the end of a training.
 WATCH = """
 import sys
-import thetanet.classifier.trainable as trainable
+from thetanet.training.trainer import Trainer
 
 training, early = [True], []
-descend = trainable.ThetaNetClassifier._descend
+run = Trainer.run
 
-def watched(*arguments):
-    yield from descend(*arguments)
+def watched(*arguments, **options):
+    yield from run(*arguments, **options)
     training[0] = False
 
-trainable.ThetaNetClassifier._descend = watched
+Trainer.run = watched
 
 def hear(event, arguments):
     if event == "open" and "t10k" in str(arguments[0]):

@@ -5,8 +5,9 @@ import re
 
 import numpy as np
 import pytest
+from scipy import sparse
 
-from thetanet import ThetaNetClassifier, array_source, open_source
+from thetanet import CPUEngine, Deform, ThetaNetClassifier, array_source, open_source
 from thetanet.cli import main
 from thetanet.errors import DataFileError, InputError
 from thetanet.evaluation.figures import evaluate
@@ -22,6 +23,7 @@ NAMES = ["a", "b", "c", "d", "e"]
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("THETANET_CACHE", str(tmp_path / "notes"))
+    monkeypatch.setattr("thetanet.data.survey.IN_MEMORY_BYTES", 0)  # small sources are read in parts too
 
 
 def net(**options):
@@ -77,15 +79,18 @@ def test_a_source_is_validation_data_of_arrays_too(tmp_path, patience):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"X_val": array_source(X_VAL, Y_VAL), "y_val": Y_VAL}, "y_val: a source has its labels itself"),
+        (
+            {"X_val": array_source(X_VAL, Y_VAL), "y_val": Y_VAL},
+            "y_val: a source has its labels and weights itself",
+        ),
         (
             {"X_val": array_source(X_VAL, Y_VAL), "sample_weight_val": np.ones(60)},
-            "sample_weight_val: a source has no weights",
+            "sample_weight_val: a source has its labels and weights itself",
         ),
         ({"X_val": X_VAL}, "X_val and y_val: give both or neither"),
         ({"y_val": Y_VAL}, "X_val and y_val: give both or neither"),
         ({"X_val": array_source(X_VAL[:, :3], Y_VAL)}, "3 inputs, but X has 5"),
-        ({"X_val": X_VAL[:, :3], "y_val": Y_VAL}, "3 features"),
+        ({"X_val": X_VAL[:, :3], "y_val": Y_VAL}, "3 (features|inputs)"),
     ],
 )
 def test_validation_data_that_does_not_fit_is_told(training, given, says):
@@ -93,9 +98,72 @@ def test_validation_data_that_does_not_fit_is_told(training, given, says):
         net().fit(*training, **given)
 
 
-def test_a_scorer_needs_validation_data_in_memory():
-    with pytest.raises(InputError, match="scoring: works on samples in memory"):
-        net(scoring="accuracy").fit(X, Y, X_val=array_source(X_VAL, Y_VAL))
+def score_twice(fitted, X, y):
+    """A scorer that looks at predictions and at probabilities."""
+    return np.mean(fitted.predict(X) == y) + fitted.predict_proba(X)[:, 1].mean()
+
+
+@pytest.mark.parametrize("scoring", ["balanced_accuracy", "neg_log_loss", "roc_auc", score_twice])
+def test_scores_of_held_out_samples_in_parts_are_those_of_arrays(scoring):
+    expected = net(scoring=scoring, patience=2).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    found = net(scoring=scoring, patience=2).fit(X, Y, X_val=array_source(X_VAL, Y_VAL, rows=7))
+    assert found.history_["val_score"] == pytest.approx(expected.history_["val_score"], abs=1e-12)
+    assert found.best_epoch_ == expected.best_epoch_
+
+
+def test_samples_of_a_source_are_held_out_at_random():
+    source = array_source(X, Y, rows=16)
+    held = net(validation_fraction=0.25, descent="adam").fit(source)
+    assert len(held.history_["val_error"]) == 3
+    assert held.history_["samples"][0] < M  # the others are learnt from
+    assert 0.1 < 1 - held.history_["samples"][0] / M < 0.4
+    again = net(validation_fraction=0.25, descent="adam").fit(source)
+    assert again.theta_ == held.theta_
+
+
+def test_weights_of_a_source_count_as_those_of_arrays(tmp_path):
+    weight = np.random.default_rng(1).uniform(size=M)
+    weight[::5] = 0
+    expected = net(engine=CPUEngine("float64")).fit(X, Y, weight)
+    table = write_csv(tmp_path / "w.csv", np.column_stack([X, weight]), names=[*NAMES, "w"])
+    for source in (array_source(X, Y, weight, rows=50), open_source(table, weight="w")):
+        found = net(engine=CPUEngine("float64")).fit(source)
+        np.testing.assert_allclose(found.theta_.flat, expected.theta_.flat, rtol=1e-6, atol=1e-9)
+        assert found.history_["accuracy"] == pytest.approx(expected.history_["accuracy"])
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 0.5, 1: 3.0}])
+def test_class_weights_of_a_source_are_those_of_arrays(class_weight):
+    weight = np.random.default_rng(2).uniform(0.5, 1, size=M)
+    settings = {"class_weight": class_weight, "engine": CPUEngine("float64")}
+    expected = net(**settings).fit(X, Y, weight)
+    found = net(**settings).fit(array_source(X, Y, weight, rows=31))
+    np.testing.assert_allclose(found.theta_.flat, expected.theta_.flat, rtol=1e-6, atol=1e-9)
+
+
+def test_a_teacher_labels_a_source_as_it_labels_arrays():
+    teacher = net(epochs=20).fit(X, Y)
+    expected = net(teacher=teacher, scaling="none").fit(X, Y)
+    found = net(teacher=teacher, scaling="none").fit(array_source(X, Y, rows=50))
+    assert found.history_["error"] == pytest.approx(expected.history_["error"], rel=1e-4)
+
+
+def test_images_of_a_source_are_deformed_anew_in_each_epoch():
+    images = np.random.default_rng(3).integers(256, size=(M, 49), dtype=np.uint8)
+    settings = {"deform": Deform(), "descent": "adam"}
+    source = array_source(images, Y, rows=50)
+    found, again = (net(**settings).fit(source) for _ in range(2))
+    assert found.theta_ == again.theta_
+    assert found.theta_ != net(descent="adam").fit(source).theta_
+    with pytest.raises(InputError, match="deform: X is sparse"):
+        net(**settings).fit(array_source(sparse.csr_matrix(images), Y, rows=50))
+
+
+def test_a_source_that_fits_into_memory_is_learnt_as_arrays_are(tmp_path, monkeypatch):
+    monkeypatch.setattr("thetanet.data.survey.IN_MEMORY_BYTES", 1 << 20)
+    settings = {"descent": "adam", "validation_fraction": 0.2, "class_weight": "balanced"}
+    found = net(**settings).fit(open_source(write_csv(tmp_path / "t.csv")))
+    assert found.theta_.flat.tobytes() == net(**settings).fit(X, Y).theta_.flat.tobytes()
 
 
 def test_validation_data_of_any_kind_on_the_command_line(tmp_path, capsys):
@@ -126,12 +194,12 @@ def test_callbacks_see_a_training_on_a_source():
 
 
 def test_a_column_of_labels_is_one_label_a_sample(tmp_path):
-    expected = net().fit(array_source(X, Y))
+    expected = net().fit(array_source(X, Y, rows=100))
     np.save(tmp_path / "X.npy", X)
     np.save(tmp_path / "y.npy", Y[:, None])
-    for source in (array_source(X, Y[:, None]), open_source(tmp_path)):
+    for source in (array_source(X, Y[:, None], rows=100), open_source(tmp_path)):
         found = net().fit(source, X_val=array_source(X_VAL, Y_VAL[:, None]))
-        assert found.theta_ == expected.theta_
+        np.testing.assert_allclose(found.theta_.flat, expected.theta_.flat, rtol=1e-6, atol=1e-9)
         assert found.classes_.tolist() == [0, 1]
 
 
@@ -161,12 +229,16 @@ def test_weights_of_samples_and_classes_that_leave_nothing_are_told():
 # What takes arrays only
 
 
-@pytest.mark.parametrize("kind", [ThetaNetClassifier, ThetaNetClassifier])
-def test_a_source_where_arrays_are_needed_is_told(kind):
+def test_a_source_where_arrays_are_needed_is_told():
     source = array_source(X, Y)
-    trained = kind(hidden=3, epochs=1).fit(source)
-    for method in (trained.predict, trained.predict_proba, trained.partial_fit, kind().partial_fit):
-        with pytest.raises(InputError, match="X: is a source, which is read in parts"):
+    trained = ThetaNetClassifier(hidden=3, epochs=1).fit(source)
+    for method in (
+        trained.predict,
+        trained.predict_proba,
+        trained.partial_fit,
+        ThetaNetClassifier().partial_fit,
+    ):
+        with pytest.raises(InputError, match="X: is a source, whose parts are read one by one"):
             method(source)
 
 

@@ -21,7 +21,8 @@ from thetanet.data.labels import check_labels
 from thetanet.data.source import Rows, Source
 from thetanet.data.weights import as_weights
 from thetanet.descent import resolve
-from thetanet.engine import Engine, Measure, default_engine
+from thetanet.engine import Engine, Measure
+from thetanet.engine.default import default_engine
 from thetanet.errors import InputError
 from thetanet.images.deform import Deform
 from thetanet.models.fitted import DTYPES, FittedNetwork, is_clean_array, with_remedy

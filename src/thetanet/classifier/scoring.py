@@ -35,7 +35,7 @@ def scorer_for(scoring: Any) -> Scorer | None:
     scorer = scoring
 
     def score(net: Any, source: Source) -> float:
-        if len(source.parts) == 1 and source.parts[0].in_memory:
+        if source.in_memory:
             rows = read_rows(source.parts[0])
             return float(scorer(net, rows.X, rows.y))
         answers, y = [], []

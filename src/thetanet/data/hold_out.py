@@ -1,4 +1,4 @@
-"""Samples held out of a training, to measure it by."""
+"""Samples drawn at random: those held out of a training, to measure it by, and a few of many."""
 
 from __future__ import annotations
 
@@ -41,6 +41,34 @@ def hold_out(source: Source, survey: Survey, fraction: float, seed: int) -> tupl
     return replace(source, parts=kept), replace(source, parts=held, unpacked=())
 
 
+def draw_rows(source: Source, survey: Survey, count: int | None, seed: int) -> Source:
+    """Return some samples of a source, drawn at random.
+
+    Samples in memory stay there, in a random order. Of a source in parts each sample is drawn with the
+    probability `count` / M, so that their number is about `count`.
+
+    Parameters
+    ----------
+    source, survey : Source, Survey
+        The samples, and what is known of them.
+    count : int or None
+        How many to draw; None, or at least as many as there are, for all.
+    seed : int
+        The same seed draws the same samples.
+    """
+    everything = count is None or count >= survey.M
+    if isinstance(survey, ArraySurvey):
+        rows = survey.rows
+        if not everything:
+            rows = rows.take(np.random.default_rng(seed).permutation(rows.M)[:count])
+        return replace(source, parts=[ArrayPart(*rows, checked=True)], unpacked=())
+    if everything:
+        return source
+    assert count is not None
+    drawn = [part.map(_DrawRows(n, seed, count / survey.M, True)) for n, part in enumerate(source.parts)]
+    return replace(source, parts=drawn, unpacked=())
+
+
 def _split_rows(source: Source, survey: ArraySurvey, fraction: float, seed: int) -> tuple[Source, Source]:
     from sklearn.model_selection import train_test_split
 
@@ -69,13 +97,13 @@ def _split_rows(source: Source, survey: ArraySurvey, fraction: float, seed: int)
 
 @dataclass(frozen=True)
 class _DrawRows:
-    """Draws rows of a part at random, and takes those held out, or the others."""
+    """Draws rows of a part at random, and takes those drawn, or the others."""
 
     part_number: int
     seed: int
     fraction: float
-    held_out: bool
+    take_drawn: bool
 
     def __call__(self, rows: Rows) -> Rows:
         drawn = np.random.default_rng([self.seed, self.part_number]).random(rows.M) < self.fraction
-        return rows.take(drawn == self.held_out)
+        return rows.take(drawn == self.take_drawn)

@@ -16,7 +16,7 @@ from thetanet.data.formats.npy import npy_source, npz_source
 from thetanet.data.source import Source
 from thetanet.data.spool import CSR, WEIGHT, csr_source, origin_of, unpacked_source
 from thetanet.data.temporary import TemporaryFolder, room_for
-from thetanet.errors import DataFileError, InputError
+from thetanet.errors import DataFileError, InputError, NoWeightColumnError
 
 Path_ = str | os.PathLike[str]
 
@@ -113,7 +113,10 @@ def open_further_source(
         used["n_features"] = D_I
         if used.get("zero_based") is None:
             used["zero_based"] = zero_based
-    return open_source(paths, **used)
+    try:
+        return open_source(paths, **used)
+    except NoWeightColumnError:  # data to be measured need not be weighted
+        return open_source(paths, **used | {"weight": None})
 
 
 def open_test_source(path: Path_, options: Mapping[str, Any] | None = None) -> Source | None:
@@ -202,7 +205,8 @@ def _open_npy(files: list[Path]) -> Source:
             weight = names.get(WEIGHT.removesuffix(".npy"))
             return npy_source(names[f"x{suffix}"], names[f"y{suffix}"], weight)
     raise DataFileError(
-        f"{files[0]}: holds {sorted(names)}; it needs X.npy and y.npy, or X_train.npy and y_train.npy"
+        f"{files[0]}: holds {sorted(path.stem for path in names.values())}; it needs X and y, or X_train and "
+        "y_train"
     )
 
 
@@ -366,6 +370,8 @@ def _detect_folder_format(folder: Path) -> tuple[str, list[Path]]:
 
     if image_classes(training_and_test(folder)[0]):
         return "images", [folder]
+    if any(name.endswith(".npy") for name in names):
+        return "npy", [folder]  # whose opener says what is missing
     raise DataFileError(
         f"{folder}: holds no tables, svmlight, .npy or IDX files, and no images in a subfolder a class"
     )

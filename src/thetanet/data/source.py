@@ -222,6 +222,11 @@ class Source:
         if not self.parts:
             raise InputError(f"{self.name}: there are no samples in it")
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether all samples are at hand, as one part that is read without a copy."""
+        return len(self.parts) == 1 and self.parts[0].in_memory
+
     def __iter__(self) -> Iterator[tuple[Any, NDArray[Any]]]:
         """Yield (X, y) of all parts in order, checked to be of one kind."""
         for rows in self.iter_rows():

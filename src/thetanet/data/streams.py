@@ -99,8 +99,8 @@ class StreamedSamples(TrainingSamples):
         return self.weight_sum
 
     def target_mean(self) -> NDArray[np.float64]:
-        """Return the weighted mean of each target: shape (D_O,)."""
-        return self.target_totals / self.total_weight
+        """Return the weighted mean of each target: shape (D_O,); of a teacher's targets that of the head."""
+        return self.target_totals / self.total_weight if self.targets is None else self.head.target_mean()
 
     def digest(self) -> str:
         """Return a fingerprint of the data and of how it is shuffled."""

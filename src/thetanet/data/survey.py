@@ -300,7 +300,7 @@ def survey_source(source: Source, progress: Progress | None = None, cache: Path 
     DataFileError, InputError
         If parts do not fit together, or there are too many labels to be classes.
     """
-    if len(source.parts) == 1 and source.parts[0].in_memory:
+    if source.in_memory:
         return ArraySurvey(source, read_rows(source.parts[0]))
     survey = survey_cache.load(source, cache, partial(_from_json, source))
     if survey is None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cache
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from thetanet.theta import Theta
 
 
 class Chunk(Protocol):
-    """Labelled samples in memory, rows are samples (`thetanet.data.arrays.Samples`)."""
+    """Labelled samples in memory, rows are samples (`thetanet.data.samples.Samples`)."""
 
     @property
     def X(self) -> Any:
@@ -173,11 +172,3 @@ class Engine(ABC):
     def explain(self, theta: Theta, chunk: Chunk, batch_size: int) -> str:
         """Return a description of how steps of `batch_size` samples of this chunk are computed."""
         return repr(self)
-
-
-@cache
-def default_engine() -> Engine:
-    """Return this machine's processor, in float32."""
-    from thetanet.engine.cpu.engine import CPUEngine
-
-    return CPUEngine()

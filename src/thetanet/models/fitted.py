@@ -17,7 +17,8 @@ from thetanet.data.labels import Labels
 from thetanet.data.samples import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.data.source import Rows, Source
-from thetanet.engine import Engine, Measure, default_engine
+from thetanet.engine import Engine, Measure
+from thetanet.engine.default import default_engine
 from thetanet.errors import InputError
 from thetanet.models.model_file import Model, load_model, save_model
 from thetanet.theta import Theta
@@ -210,7 +211,8 @@ def network_of(net: Any) -> FittedNetwork:
     """
     network = getattr(net, "network_", net)
     if not isinstance(network, FittedNetwork):
-        raise InputError(f"net={type(net).__name__}: is no fitted network; call fit, or load a model")
+        state = "is not fitted yet" if hasattr(net, "fit") else "is no network"
+        raise InputError(f"net: {type(net).__name__} {state}; call fit, or load a model")
     return network
 
 

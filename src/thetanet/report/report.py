@@ -1,4 +1,4 @@
-"""A report on a network as one HTML page, which needs no other file and asks nothing of any host."""
+"""The report on a network: one HTML page, which needs no other file and sends no request to any host."""
 
 from __future__ import annotations
 
@@ -11,34 +11,38 @@ from typing import Any
 import numpy as np
 
 import thetanet
-from thetanet.classifier.fitted import FittedNetwork
+from thetanet.data.door import make_source
+from thetanet.data.source import Source
 from thetanet.errors import InputError
-from thetanet.evaluation.figures import Answers, Evaluation, evaluation
-from thetanet.evaluation.inspection import inspect
+from thetanet.evaluation.figures import Evaluation, EvaluationSums, iter_answers
+from thetanet.evaluation.inspection import InspectionSums
 from thetanet.evaluation.robustness import robustness
 from thetanet.models.atomic import write_atomically
+from thetanet.models.fitted import FittedNetwork, network_of
 from thetanet.models.model_file import Model
-from thetanet.report.inputs import dense, lists_of, samples_of
-from thetanet.report.page import Html, drawing, element, facts, page, section
+from thetanet.report.elements import Html, element, facts_table, page, section, svg_figure
 from thetanet.report.sections import (
-    belief,
-    changed_images,
-    confusion,
-    inside,
-    mistakes,
-    per_class,
-    percent,
-    short,
+    AnswerDetails,
+    format_percent,
+    render_classes,
+    render_confusion,
+    render_mistakes,
+    render_reliability,
+    render_robustness,
+    render_weights,
+    shorten,
 )
 
-_SURE = 0.9  # the key figure of rejection is about answers that are so sure
+_CONFIDENT = 0.9  # the key figure of rejection is about answers of at least this confidence
+_MISTAKES = 200  # whose inputs are kept
+_WEIGHTS = 12  # the largest ones
 _SCALINGS = {
     "pixels": "pixels / 255",
     "standard": "standardised: mean 0, variance 1",
     "maximum": "by the largest value of each input",
     "none": "none",
 }
-_TRAINING = {
+_TRAINING_LABELS = {
     "descent": "descent method", "epochs": "epochs asked for", "epoch": "epochs done",
     "batch_size": "mini-batch", "samples": "samples seen", "seconds": "seconds",
     "error": "E per sample, last epoch",
@@ -48,7 +52,7 @@ _TRAINING = {
     "validation_fraction": "share held out", "patience": "patience", "scoring": "scoring",
     "random_state": "seed",
 }  # fmt: skip
-_SILENT = {"hidden", "learning_rate", "engine", "init", "on_epoch", "verbose", "warm_start", "scaling"}
+_UNLISTED = {"hidden", "learning_rate", "engine", "init", "on_epoch", "verbose", "warm_start", "scaling"}
 
 
 @dataclass(frozen=True)
@@ -101,24 +105,27 @@ class Report:
 
 
 def html_report(
-    net: FittedNetwork,
+    net: Any,
     X: Any,
-    y: Any,
+    y: Any = None,
     about: About | None = None,
     *,
     history: Mapping[str, Sequence[Any]] | None = None,
     shape: tuple[int, int] | None = None,
     robust: bool = False,
-    tell: Callable[[str], None] = lambda what: None,
+    tell: Callable[[str], object] = lambda step: None,
 ) -> Report:
-    """Make a report on a fitted network: facts, learning curve, figures, mistakes, what is inside.
+    """Make a report on a fitted network: facts, learning curve, figures, mistakes, weights.
 
     Parameters
     ----------
-    net : fitted network
-        Any classifier of ours.
-    X, y : arrays of shapes (M, D_I) and (M,), or (M, D_O) for multi-label
-        What to measure it on: test data. X may be sparse, or a DataFrame.
+    net : FittedNetwork or fitted classifier
+        The network.
+    X : Source, or array, sparse matrix or frame of shape (M, D_I)
+        What to measure it on: test data. A source is read once, and only a few numbers of each sample are
+        kept; it is read again for `robust`.
+    y : array of shape (M,), or (M, D_O) for multi-label
+        Labels; a source has them itself.
     about : About, optional
         What else is known.
     history : dict of lists, optional
@@ -129,7 +136,7 @@ def html_report(
     robust : bool
         Whether to measure on changed images too.
     tell : callable
-        Is told what is being done.
+        Called with a text at the beginning of each step.
 
     Raises
     ------
@@ -144,41 +151,48 @@ def html_report(
     >>> from thetanet.report.report import html_report
     >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["low", "low", "high", "high"]
     >>> net = ThetaNetClassifier(hidden=2, random_state=0).fit(X, y)
-    >>> report = html_report(net, np.array(X), y)
+    >>> report = html_report(net, X, y)
     >>> report.evaluation.samples
     4
     """
     from thetanet.plots.axes import prepare_axes
 
     prepare_axes(None, (1, 1))  # fails at once where matplotlib is missing
-    net._must_be_fitted()
+    network, source = network_of(net), make_source(X, y)
     about = About() if about is None else about
-    history = lists_of(net.history_ if history is None else history)
-    X, y = samples_of(net, X, y)
-    shape = _image_shape(net, about, X, shape)
+    history = _as_lists(getattr(net, "history_", {}) if history is None else history)
+    shape = _image_shape(network, about, source, shape)
     if robust and shape is None:
         raise InputError("robustness: is measured on images; give shape, if these are some")
-    tell("asking the network")
-    answers = Answers.of(net, X, y)
-    found = evaluation(net, X, y, worst=200, reject_below=_SURE, answers=answers)
-    tell("looking inside")
-    health = inspect(net, X, largest=12)
-    changed: dict[str, float] = {}
-    for change in robustness(net, dense(X), y, shape) if robust else ():
-        tell(f"changed images: {change[0]}")
-        changed |= [change]
+    tell("evaluating")
+    sums = EvaluationSums(network, _MISTAKES, _CONFIDENT, keep_inputs=True)
+    inspection_sums, details = InspectionSums(network), AnswerDetails(network)
+    for answers in iter_answers(network, source):
+        sums.add(answers)
+        inspection_sums.add(answers.rows.X)
+        details.add(answers)
+    evaluation, inspection = sums.result(), inspection_sums.result(_WEIGHTS)
+    errors: dict[str, float] = {}
+    if robust:
+        errors = robustness(
+            network, source, shape=shape, on_change=lambda name: tell(f"changed images: {name}")
+        )
     tell("drawing")
     sections = {
-        "model": ("The model", [_facts(net, about)]),
-        "training": ("Training", _training(about, history)),
+        "model": ("The model", [_render_facts(network, about)]),
+        "training": ("Training", _render_training(about, history)),
         "answers": (
             "Answers",
-            [element("div", confusion(found), per_class(answers, found.labels), class_="beside")],
+            [
+                element(
+                    "div", render_confusion(evaluation), render_classes(evaluation, details), class_="beside"
+                )
+            ],
         ),
-        "belief": ("How far to believe it", belief(answers)),
-        "mistakes": ("Mistakes", mistakes(X, found, shape)),
-        "inside": ("Inside", inside(net, health, shape, _names(net, about))),
-        "changed": ("Changed images", changed_images(changed)),
+        "belief": ("How far to believe it", render_reliability(details)),
+        "mistakes": ("Mistakes", render_mistakes(evaluation, shape)),
+        "inside": ("Inside", render_weights(network, inspection, shape, _feature_names(network))),
+        "changed": ("Changed images", render_robustness(errors)),
     }
     sections = {name: part for name, part in sections.items() if part[1]}
     html = page(
@@ -187,8 +201,8 @@ def html_report(
             "header",
             element("p", "thetanet report", class_="over"),
             element("h1", about.name),
-            element("p", _lede(net, about, found), class_="lede"),
-            _key_figures(found),
+            element("p", _summarize(network, about, evaluation), class_="lede"),
+            _render_key_figures(evaluation),
             element(
                 "nav",
                 *[element("a", part[0], href=f"#{name}") for name, part in sections.items()],
@@ -196,20 +210,41 @@ def html_report(
             ),
         ),
         element("main", *[section(name, heading, *parts) for name, (heading, parts) in sections.items()]),
-        element("footer", _made()),
+        element("footer", _credit()),
     )
-    return Report(html, found)
+    return Report(html, evaluation)
 
 
-def _made() -> str:
+def _as_lists(history: Any) -> dict[str, list[Any]]:
+    """Return a history of lists, arrays or columns as one of lists, with None for what was not measured.
+
+    Raises
+    ------
+    InputError
+        If it is no history.
+    """
+    try:
+        columns = {name: () if history[name] is None else history[name] for name in history}
+        return {
+            name: [None if value is None or value != value else value for value in column]
+            for name, column in columns.items()
+        }
+    except (TypeError, ValueError, LookupError) as problem:
+        raise InputError(
+            f"history: is not that of a training ({problem}); give a dict of lists such as net.history_"
+        ) from None
+
+
+def _credit() -> str:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     return f"Made by thetanet {thetanet.__version__}, {today}. E is the cross-entropy error."
 
 
 def _image_shape(
-    net: FittedNetwork, about: About, X: Any, shape: tuple[int, int] | None
+    network: FittedNetwork, about: About, source: Source, shape: tuple[int, int] | None
 ) -> tuple[int, int] | None:
-    D_I = net.theta_.D_I
+    """Return (h, w) of the images; None if the samples are no images."""
+    D_I = network.theta.D_I
     if shape is not None:
         if shape[0] < 1 or shape[0] * shape[1] != D_I:
             raise InputError(f"shape={tuple(shape)}: does not make the D_I={D_I} inputs of the network")
@@ -218,24 +253,25 @@ def _image_shape(
     if known is not None:
         return (known[0], known[1]) if len(known) == 2 else None
     side = round(D_I**0.5)
-    named = hasattr(net, "feature_names_in_") or not isinstance(X, np.ndarray)
-    return (side, side) if side * side == D_I and side >= 8 and not named else None
+    if side < 8 or side * side != D_I or network.feature_names is not None or source.feature_names:
+        return None
+    return (side, side) if isinstance(source.read_head(1).X, np.ndarray) else None
 
 
-def _names(net: FittedNetwork, about: About) -> Sequence[str] | None:
-    names = getattr(net, "feature_names_in_", None)
-    return None if names is None else [short(name) for name in names]
+def _feature_names(network: FittedNetwork) -> Sequence[str] | None:
+    return None if network.feature_names is None else [shorten(name) for name in network.feature_names]
 
 
-def _lede(net: FittedNetwork, about: About, found: Evaluation) -> str:
-    D_I, D_H, D_O = net.theta_.shape
-    whole = " (all labels of a sample)" if net._labels.multilabel else ""
+def _summarize(network: FittedNetwork, about: About, evaluation: Evaluation) -> str:
+    """Return the sentences under the title."""
+    D_I, D_H, D_O = network.theta.shape
+    all_labels = " (all labels of a sample)" if network.multilabel else ""
     kind = "test samples" if about.tested else "samples"
     warning = "" if about.tested else " There is no test part: it may have learnt from these very samples."
-    right = percent(found.accuracy)
     return (
         f"{D_I:,} inputs, {D_H:,} hidden units, {_outputs(D_O)}. "
-        f"Of {found.samples:,} {kind} of {about.data} it gets {right} right{whole}.{warning}"
+        f"Of {evaluation.samples:,} {kind} of {about.data} it gets {format_percent(evaluation.accuracy)} "
+        f"right{all_labels}.{warning}"
     )
 
 
@@ -243,20 +279,20 @@ def _outputs(D_O: int) -> str:
     return "one output" if D_O == 1 else f"{D_O:,} outputs"
 
 
-def _key_figures(found: Evaluation) -> Html:
+def _render_key_figures(evaluation: Evaluation) -> Html:
     figures = [
-        ("accuracy", percent(found.accuracy)),
-        (f"mistakes in {found.samples:,}", f"{found.mistakes:,}"),
-        ("E per sample", f"{found.error:.4f}"),
+        ("accuracy", format_percent(evaluation.accuracy)),
+        (f"mistakes in {evaluation.samples:,}", f"{evaluation.mistakes:,}"),
+        ("E per sample", f"{evaluation.error:.4f}"),
     ]
-    if found.calibration_error is not None:
-        figures.append(("calibration error", percent(found.calibration_error)))
-    if found.accuracy_answered is not None:
-        of_all = percent(found.answered / found.samples)
+    if evaluation.calibration_error is not None:
+        figures.append(("calibration error", format_percent(evaluation.calibration_error)))
+    if evaluation.accuracy_answered is not None:
+        of_all = format_percent(evaluation.answered / evaluation.samples)
         figures.append(
             (
-                f"wrong, where at least {_SURE:.0%} sure ({of_all} of all)",
-                percent(1 - found.accuracy_answered),
+                f"wrong, where at least {_CONFIDENT:.0%} sure ({of_all} of all)",
+                format_percent(1 - evaluation.accuracy_answered),
             )
         )
     return element(
@@ -266,13 +302,13 @@ def _key_figures(found: Evaluation) -> Html:
     )
 
 
-def _facts(net: FittedNetwork, about: About) -> Html:
-    theta, model = net.theta_, about.model
-    labels = [short(label) for label in net.classes_[:40].tolist()]
-    more = f", and {len(net.classes_) - 40:,} more" if len(net.classes_) > 40 else ""
-    kind = "labels (any number a sample)" if net._labels.multilabel else "classes"
-    scaling = net._scaling_kind if model is None else str(model.scaling.get("kind", "none"))
-    return facts(
+def _render_facts(network: FittedNetwork, about: About) -> Html:
+    theta, model = network.theta, about.model
+    labels = [shorten(label) for label in network.classes[:40].tolist()]
+    more = f", and {len(network.classes) - 40:,} more" if len(network.classes) > 40 else ""
+    kind = "labels (any number a sample)" if network.multilabel else "classes"
+    scaling = network.scaling if model is None else str(model.scaling.get("kind", "none"))
+    return facts_table(
         "What it is",
         [
             (
@@ -280,14 +316,14 @@ def _facts(net: FittedNetwork, about: About) -> Html:
                 f"{theta.D_I:,} inputs, {theta.D_H:,} hidden units, {_outputs(theta.D_O)} (sigmoid units)",
             ),
             ("parameters", f"{theta.flat.size:,} numbers, {theta.dtype}"),
-            (kind, f"{len(net.classes_):,}: {', '.join(labels)}{more}"),
+            (kind, f"{len(network.classes):,}: {', '.join(labels)}{more}"),
             (
                 "image",
                 None if model is None or not model.input_shape else " x ".join(map(str, model.input_shape)),
             ),
             (
                 "scaling",
-                f"{_SCALINGS.get(scaling, short(scaling))}; part of Theta(1), so it takes raw inputs",
+                f"{_SCALINGS.get(scaling, shorten(scaling))}; part of Theta(1), so it takes raw inputs",
             ),
             ("file", None if about.size is None else f"{about.size:,} bytes"),
             ("sha256", None if about.sha256 is None else element("code", about.sha256)),
@@ -295,13 +331,15 @@ def _facts(net: FittedNetwork, about: About) -> Html:
     )
 
 
-def _training(about: About, history: Mapping[str, Sequence[Any]]) -> list[Html]:
+def _render_training(about: About, history: Mapping[str, Sequence[Any]]) -> list[Html]:
     parts = []
     known = {} if about.model is None else about.model.training
-    told = {name: value for name, value in known.items() if value not in (None, "None", "False")}
-    rows = [(label, _told(name, told[name])) for name, label in _TRAINING.items() if name in told]
-    others = [name for name in told if name not in _TRAINING and name not in _SILENT]
-    rows += [(short(name), _told(name, told[name])) for name in others[:20]]
+    known = {name: value for name, value in known.items() if value not in (None, "None", "False")}
+    rows = [
+        (label, _format_value(name, known[name])) for name, label in _TRAINING_LABELS.items() if name in known
+    ]
+    others = [name for name in known if name not in _TRAINING_LABELS and name not in _UNLISTED]
+    rows += [(shorten(name), _format_value(name, known[name])) for name in others[:20]]
     if any(history.values()):
         from thetanet.plots import plot_learning_curve
         from thetanet.plots.axes import prepare_axes
@@ -314,20 +352,22 @@ def _training(about: About, history: Mapping[str, Sequence[Any]]) -> list[Html]:
             raise InputError(f"history: is not that of a training: {problem}") from None
         ax.set_title("", loc="left")
         alt = f"Learning curve, {len(history['error'])} epochs: E per sample from {first:.4g} to {last:.4g}"
-        parts.append(drawing(render_svg(ax, "learning"), alt, "E per sample and share of errors, by epoch"))
+        parts.append(
+            svg_figure(render_svg(ax, "learning"), alt, "E per sample and share of errors, by epoch")
+        )
     elif rows:
         parts.append(
             element("p", "A model file keeps the last figures of its training, not the curve.", class_="note")
         )
     if rows:
-        parts.append(facts("How it was trained", rows))
+        parts.append(facts_table("How it was trained", rows))
     return parts
 
 
-def _told(name: str, value: Any) -> str:
+def _format_value(name: str, value: Any) -> str:
     if isinstance(value, float):
         return (
-            percent(value)
+            format_percent(value)
             if name.endswith("accuracy")
             else f"{value:,.4g}"
             if value < 1e4
@@ -335,4 +375,4 @@ def _told(name: str, value: Any) -> str:
         )
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return short(str(value).strip("'"), 300)
+    return shorten(str(value).strip("'"), 300)

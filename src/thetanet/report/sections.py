@@ -1,4 +1,4 @@
-"""Sections of the report on a network: its answers, its mistakes, its inside; as elements of a page."""
+"""Sections of the report on a network: its answers, its mistakes, its weights; as elements of a page."""
 
 from __future__ import annotations
 
@@ -6,49 +6,49 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from thetanet.classifier.fitted import FittedNetwork
 from thetanet.evaluation.figures import Answers, Evaluation
 from thetanet.evaluation.inspection import Inspection
-from thetanet.report.inputs import dense
-from thetanet.report.page import Html, drawing, element, facts, picture, table
+from thetanet.models.fitted import FittedNetwork
+from thetanet.report.elements import Html, element, facts_table, image_figure, svg_figure, table
 
-_MANY = 30  # classes; of more a matrix of numbers cannot be read
-_LISTED = 60  # rows of a table
+_MATRIX_CLASSES = 30  # a matrix of more classes cannot be read
+_TABLE_ROWS = 60
 
 
-def short(text: Any, most: int = 60) -> str:
+def shorten(text: Any, most: int = 60) -> str:
     """Return a text of the model, cut where it is too long to be shown."""
-    whole = str(text)
-    return whole if len(whole) <= most else whole[: most - 1] + "…"
+    full = str(text)
+    return full if len(full) <= most else full[: most - 1] + "…"
 
 
-def percent(share: Any) -> str:
-    """Return a share as a percentage; only what is exactly 100% is called so."""
-    share = float(share)
-    rounded = f"{share:.2%}"
-    if rounded == "100.00%" and share < 1:
+def format_percent(fraction: Any) -> str:
+    """Return a fraction as a percentage, such that only 1 becomes 100.00% and only 0 becomes 0.00%."""
+    fraction = float(fraction)
+    rounded = f"{fraction:.2%}"
+    if rounded == "100.00%" and fraction < 1:
         return "over 99.99%"
-    return "under 0.01%" if rounded == "0.00%" and share > 0 else rounded
+    return "under 0.01%" if rounded == "0.00%" and fraction > 0 else rounded
 
 
-def confusion(found: Evaluation) -> Html | None:
-    """Return the confusion matrix as a table, coloured by the share within the row on a root scale.
+def render_confusion(evaluation: Evaluation) -> Html | None:
+    """Return the confusion matrix as a table, coloured by the fraction of the row on a root scale.
 
     Of many classes: the commonest confusions.
     """
-    if found.confusion is None:
+    if evaluation.confusion is None:
         return None
-    counts = np.array(found.confusion)
-    names = [short(label) for label in found.labels]
+    counts = np.array(evaluation.confusion)
+    names = [shorten(label) for label in evaluation.labels]
     rows: list[Any]
-    if len(names) > _MANY:
+    if len(names) > _MATRIX_CLASSES:
         wrong = counts - np.diag(np.diag(counts))
         places = np.argsort(-wrong, axis=None, kind="stable")[: min(20, np.count_nonzero(wrong))]
         pairs = [np.unravel_index(place, wrong.shape) for place in places]
         rows = [(names[i], (names[j], {"class_": "text"}), f"{wrong[i, j]:,}") for i, j in pairs]
         return table("The commonest confusions", ("true class", "answer", "samples"), rows) if rows else None
-    share = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+    fraction = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
     rows = [
         (
             name,
@@ -56,8 +56,9 @@ def confusion(found: Evaluation) -> Html | None:
                 (
                     f"{counts[i, j]:,}" if counts[i, j] else "·",
                     {
-                        "class_": ("right" if i == j else "wrong") + (" deep" if share[i, j] > 0.6 else ""),
-                        "style": f"--share:{share[i, j]:.0%}",
+                        "class_": ("right" if i == j else "wrong")
+                        + (" deep" if fraction[i, j] > 0.6 else ""),
+                        "style": f"--share:{fraction[i, j]:.0%}",
                     },
                 )
                 for j in range(len(names))
@@ -71,66 +72,119 @@ def confusion(found: Evaluation) -> Html | None:
     )  # fmt: skip
 
 
-def per_class(answers: Answers, labels: Sequence[Any]) -> Html:
+class AnswerDetails:
+    """What the report needs of each answer, beside the figures of an evaluation; collected part by part.
+
+    Of a sample only a few numbers are kept, never its inputs.
+
+    Attributes
+    ----------
+    label_counts : array of shape (3, n_labels)
+        For multi-label: number of samples with each label, of answers with it, and of both together.
+    """
+
+    def __init__(self, network: FittedNetwork) -> None:
+        self.label_counts = np.zeros((3, len(network.classes)), np.int64)
+        self._probability: list[NDArray[Any]] = []
+        self._correct: list[NDArray[np.bool_]] = []
+        self._confidence: list[NDArray[Any]] = []
+        self._wrong: list[NDArray[np.bool_]] = []
+
+    def add(self, answers: Answers) -> None:
+        """Add the answers to the next samples."""
+        y, p = answers.rows.y, answers.probability
+        if y.ndim == 1:
+            self._probability.append(p.max(axis=1))
+            self._correct.append(~answers.wrong)
+        else:  # each label is an answer of its own
+            self._probability.append(np.maximum(p, 1 - p).ravel())
+            self._correct.append((answers.predicted == y).ravel())
+            true, predicted = y > 0, answers.predicted > 0
+            self.label_counts += [labels.sum(axis=0) for labels in (true, predicted, true & predicted)]
+        self._confidence.append(answers.confidence)
+        self._wrong.append(answers.wrong)
+
+    @property
+    def probability(self) -> NDArray[Any]:
+        """Probability of each answer."""
+        return np.concatenate(self._probability)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether each answer is correct."""
+        return np.concatenate(self._correct)
+
+    @property
+    def confidence(self) -> NDArray[Any]:
+        """Confidence of the answers to each sample."""
+        return np.concatenate(self._confidence)
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """Whether any answer to each sample is wrong."""
+        return np.concatenate(self._wrong)
+
+
+def render_classes(evaluation: Evaluation, details: AnswerDetails) -> Html:
     """Return a table of recall and precision, for each class or label."""
-    if answers.y.ndim == 1:
-        classes = np.asarray(labels)
-        truth, said = answers.y[:, None] == classes, answers.predicted[:, None] == classes
-    else:
-        truth, said = answers.y > 0, answers.predicted > 0
-    both = (truth & said).sum(axis=0)
-    samples, given = truth.sum(axis=0), said.sum(axis=0)
+    labels = evaluation.labels
+    samples, answers, both = details.label_counts
+    if evaluation.confusion is not None:
+        counts = np.array(evaluation.confusion)
+        samples, answers, both = counts.sum(axis=1), counts.sum(axis=0), np.diag(counts)
     recall = both / np.maximum(samples, 1)
     order: Any = range(len(labels))
     caption = "Each class: how many of its samples are found, how many of the answers are right"
-    if len(labels) > _LISTED:
-        order = np.argsort(np.where(samples > 0, recall, 2), kind="stable")[:_LISTED]
-        caption += f"; the {_LISTED} of {len(labels):,} that are found least"
+    if len(labels) > _TABLE_ROWS:
+        order = np.argsort(np.where(samples > 0, recall, 2), kind="stable")[:_TABLE_ROWS]
+        caption += f"; the {_TABLE_ROWS} of {len(labels):,} that are found least"
     rows = []
     for k in order:
-        precision = percent(both[k] / given[k]) if given[k] else "never given"
-        found = percent(recall[k]) if samples[k] else "no samples"
-        rows.append((short(labels[k]), f"{samples[k]:,}", found, precision))
+        recall_text = format_percent(recall[k]) if samples[k] else "no samples"
+        precision_text = format_percent(both[k] / answers[k]) if answers[k] else "never given"
+        rows.append((shorten(labels[k]), f"{samples[k]:,}", recall_text, precision_text))
     return table(caption, ("class", "samples", "found (recall)", "right (precision)"), rows)
 
 
-def belief(answers: Answers) -> list[Html]:
+def render_reliability(details: AnswerDetails) -> list[Html]:
     """Return reliability and rejection, drawn side by side and as a table."""
     from thetanet.plots import plot_rejection, plot_reliability
     from thetanet.plots.axes import prepare_axes
     from thetanet.plots.embedding import render_svg
 
-    p = answers.probability
-    if answers.y.ndim == 1:
-        sure, right = p.max(axis=1), ~answers.wrong
-    else:  # each label is an answer of its own
-        sure, right = np.maximum(p, 1 - p).ravel(), (answers.predicted == answers.y).ravel()
-    drawn = []
+    confidence, wrong = details.confidence, details.wrong
+    figures = []
     for name, ax, alt, caption in (
         (
             "reliability",
-            plot_reliability(np.clip(sure, 0, 1), right, ax=prepare_axes(None, (4.3, 3.8))),
+            plot_reliability(
+                np.clip(details.probability, 0, 1), details.correct, ax=prepare_axes(None, (4.3, 3.8))
+            ),
             "Share of right answers by the probability that the network gives them",
             "On the dashed line, answers are as often right as the network says. Above: how many.",
         ),
         (
             "rejection",
-            plot_rejection(
-                np.clip(answers.confidence, 0, 1), ~answers.wrong, ax=prepare_axes(None, (4.3, 3.8))
-            ),
+            plot_rejection(np.clip(confidence, 0, 1), ~wrong, ax=prepare_axes(None, (4.3, 3.8))),
             "Share of wrong answers among those given, by the share of samples that are answered",
             "Giving only the surest answers. Dots: no answer below a confidence of 0.5, 0.9, 0.99.",
         ),
     ):
         ax.set_title("", loc="left")
-        drawn.append(drawing(render_svg(ax, name), alt, caption))
+        figures.append(svg_figure(render_svg(ax, name), alt, caption))
     rows = []
     for threshold in (0.0, 0.5, 0.9, 0.99):
-        given = answers.confidence >= threshold
-        wrong = percent(float(answers.wrong[given].mean())) if given.any() else "no answers"
-        rows.append((f"{threshold:g}" if threshold else "answer all", percent(float(given.mean())), wrong))
+        answered = confidence >= threshold
+        wrong_text = format_percent(float(wrong[answered].mean())) if answered.any() else "no answers"
+        rows.append(
+            (
+                f"{threshold:g}" if threshold else "answer all",
+                format_percent(float(answered.mean())),
+                wrong_text,
+            )
+        )
     return [
-        element("div", *drawn, class_="pair"),
+        element("div", *figures, class_="pair"),
         table(
             "If it answers only when its confidence is high",
             ("confidence at least", "answered", "wrong among them"),
@@ -139,48 +193,48 @@ def belief(answers: Answers) -> list[Html]:
     ]
 
 
-def mistakes(X: Any, found: Evaluation, shape: tuple[int, int] | None) -> list[Html]:
+def render_mistakes(evaluation: Evaluation, shape: tuple[int, int] | None) -> list[Html]:
     """Return a gallery of the surest mistakes, or a table where samples are no images."""
-    if found.confusion is None:
+    if evaluation.confusion is None:
         return []
-    if not found.worst:
-        return [element("p", f"None: all {found.samples:,} answers are right.")]
-    said = "The surest first: true class, answer and its probability."
-    count = f"{found.mistakes:,} of {found.samples:,} answers are wrong. "
+    if not evaluation.worst:
+        return [element("p", f"None: all {evaluation.samples:,} answers are right.")]
+    legend = "The surest first: true class, answer and its probability."
+    count = f"{evaluation.mistakes:,} of {evaluation.samples:,} answers are wrong. "
     if shape is None:
         rows = [
             (
                 f"{mistake['row']:,}",
-                (short(mistake["true"]), {"class_": "text"}),
-                (short(mistake["predicted"]), {"class_": "text"}),
-                percent(mistake["probability"]),
-                percent(mistake["probability_of_true"]),
+                (shorten(mistake["true"]), {"class_": "text"}),
+                (shorten(mistake["predicted"]), {"class_": "text"}),
+                format_percent(mistake["probability"]),
+                format_percent(mistake["probability_of_true"]),
             )
-            for mistake in found.worst[:20]
+            for mistake in evaluation.worst[:20]
         ]
         headings = "row", "true class", "answer", "its probability", "of the true class"
         return [element("p", count), table("The surest mistakes", headings, rows)]
+    assert evaluation.worst_inputs is not None
     from thetanet.plots.embedding import render_pixels
 
-    shown = found.worst[: int(np.clip(60_000 // (shape[0] * shape[1]), 12, 60))]
+    shown = evaluation.worst[: int(np.clip(60_000 // (shape[0] * shape[1]), 12, 60))]
     items = []
-    pixels = dense(X, [mistake["row"] for mistake in shown])
-    for mistake, image in zip(shown, pixels, strict=True):
-        row, true, answer = mistake["row"], short(mistake["true"]), short(mistake["predicted"])
-        sure = percent(mistake["probability"])
+    for mistake, image in zip(shown, evaluation.worst_inputs[: len(shown)], strict=True):
+        row, true, answer = mistake["row"], shorten(mistake["true"]), shorten(mistake["predicted"])
+        probability = format_percent(mistake["probability"])
         alt = f"Sample {row}: {true}, taken for {answer}"
         source = render_pixels(image.reshape(shape))
-        shot = element("img", src=source, alt=alt, width=shape[1], height=shape[0])
-        items.append(element("li", shot, f"{true}, not {answer}", element("span", sure)))
-    return [element("p", count + said), element("ul", *items, class_="gallery")]
+        thumbnail = element("img", src=source, alt=alt, width=shape[1], height=shape[0])
+        items.append(element("li", thumbnail, f"{true}, not {answer}", element("span", probability)))
+    return [element("p", count + legend), element("ul", *items, class_="gallery")]
 
 
-def inside(
-    net: FittedNetwork, health: Inspection, shape: tuple[int, int] | None, names: Sequence[str] | None
+def render_weights(
+    network: FittedNetwork, inspection: Inspection, shape: tuple[int, int] | None, names: Sequence[str] | None
 ) -> list[Html]:
-    """Return what the weights and the hidden units look like."""
+    """Return pictures or tables of the weights, and the health of the hidden units."""
     parts = []
-    theta = net.theta_
+    theta = network.theta
     if shape is not None:
         from thetanet.plots import plot_hidden_units
         from thetanet.plots.embedding import render_png
@@ -192,29 +246,32 @@ def inside(
         ax.set_xlabel("")
         which = f"The {n} hidden units with the most influence" if n < theta.D_H else f"All {n} hidden units"
         caption = f"{which}: their weights, blue negative, red positive, each unit by its largest."
-        parts.append(picture(render_png(ax, 130), f"Weights into {n} hidden units as images", caption))
+        parts.append(image_figure(render_png(ax, 130), f"Weights into {n} hidden units as images", caption))
     rows = [
         (name, *(f"{row[column]:.4g}" for column in ("norm", "rms", "largest")))
-        for name, row in health.norms.items()
+        for name, row in inspection.norms.items()
     ]
-    saturated = None if health.saturation is None else percent(health.saturation)
+    saturated = None if inspection.saturation is None else format_percent(inspection.saturation)
     parts += [
         table("Size of the weights", ("", "norm", "root mean square", "largest"), rows),
-        facts(
+        facts_table(
             "Health",
             [
                 ("saturated activations", saturated),
-                ("stuck units (saturated at 99% of the samples)", _listed(health.stuck_units, theta.D_H)),
-                ("still units (hardly vary)", _listed(health.still_units, theta.D_H)),
-                ("units that no output hears", _listed(health.unheard_units, theta.D_H)),
-                ("inputs without influence", _listed(health.dead_inputs, theta.D_I, names)),
+                (
+                    "stuck units (saturated at 99% of the samples)",
+                    _list_numbers(inspection.stuck_units, theta.D_H),
+                ),
+                ("still units (hardly vary)", _list_numbers(inspection.still_units, theta.D_H)),
+                ("units that no output hears", _list_numbers(inspection.unheard_units, theta.D_H)),
+                ("inputs without influence", _list_numbers(inspection.dead_inputs, theta.D_I, names)),
             ],
         ),
     ]
     if shape is None:
-        outputs = [short(label) for label in net.classes_[-theta.D_O :].tolist()]
+        outputs = [shorten(label) for label in network.classes[-theta.D_O :].tolist()]
         weights = []
-        for weight in health.largest:
+        for weight in inspection.largest:
             origin, target = f"hidden unit {weight['from']}", f"hidden unit {weight['to']}"
             if weight["layer"] == 1:
                 origin = f"input {weight['from'] if names is None else names[weight['from']]}"
@@ -229,23 +286,23 @@ def inside(
     return parts
 
 
-def changed_images(changed: Mapping[str, float]) -> list[Html]:
+def render_robustness(errors: Mapping[str, float]) -> list[Html]:
     """Return the shares of errors on changed images as a table with bars."""
-    if not changed:
+    if not errors:
         return []
     rows = [
         (
             name,
-            percent(share),
-            (element("span", style=f"--share:{share:.1%}"), {"class_": "bar", "aria_hidden": "true"}),
+            format_percent(fraction),
+            (element("span", style=f"--share:{fraction:.1%}"), {"class_": "bar", "aria_hidden": "true"}),
         )
-        for name, share in changed.items()
+        for name, fraction in errors.items()
     ]
     note = "The same samples, changed; where a change has a direction, the mean over its directions."
     return [element("p", note), table("Errors on changed images", ("change", "errors", ""), rows)]
 
 
-def _listed(numbers: list[int] | None, of: int, names: Sequence[str] | None = None) -> str | None:
+def _list_numbers(numbers: list[int] | None, of: int, names: Sequence[str] | None = None) -> str | None:
     if numbers is None:
         return None
     if not numbers:

@@ -20,7 +20,7 @@ from thetanet.data.samples import Samples, TrainingSamples
 from thetanet.data.skipping import SkippedByFile, warn_of_skipped
 from thetanet.data.source import Part, Rows, SampleSchema, Source, hash_rows, read_rows
 from thetanet.data.streams import StreamedSamples
-from thetanet.data.survey import PartsSurvey, Progress
+from thetanet.data.survey import PartsSurvey, Progress, Survey, survey_source
 from thetanet.engine.dask import tasks
 from thetanet.errors import DataFileError, InputError
 
@@ -182,14 +182,16 @@ class _GroupSurvey(NamedTuple):
     skipped: SkippedByFile
 
 
-def survey_on_workers(engine: Any, source: Source, progress: Progress | None = None) -> PartsSurvey:
-    """Survey a source on the workers of an engine.
+def survey_on_workers(engine: Any, source: Source, progress: Progress | None = None) -> Survey:
+    """Survey a source on the workers of an engine; samples in memory, which are sent there later, here.
 
     Raises
     ------
     DataFileError, InputError
         If parts do not fit together, or there are too many labels to be classes.
     """
+    if source.in_memory:
+        return survey_source(source)
     parts = engine.scatter(_group_parts, source.parts)
     seen: list[_GroupSurvey] = engine.gather(parts, _survey_group)
     sizes = [0 if each.survey is None else each.survey.M for each in seen]

@@ -62,7 +62,9 @@ class TrainingProgress:
     def epoch(self, record: Record) -> None:
         """Print the figures of an epoch and begin the next one."""
         self._console.print(
-            f"{self._title(record.epoch)}  {format_figures(record)}  {record.seconds:.1f} s", highlight=False
+            f"{self._title(record.epoch)}  {format_figures(record)}  {record.seconds:.1f} s",
+            highlight=False,
+            soft_wrap=True,
         )
         self._bar.update(self._task, description=self._title(record.epoch + 1), completed=0)
 

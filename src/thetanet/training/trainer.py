@@ -16,7 +16,8 @@ from thetanet.data.labels import Labels
 from thetanet.data.samples import Samples, TrainingSamples
 from thetanet.data.scaling import Scaling
 from thetanet.data.source import Rows
-from thetanet.engine import Engine, Measure, default_engine
+from thetanet.engine import Engine, Measure
+from thetanet.engine.default import default_engine
 from thetanet.errors import DivergedError, InputError
 from thetanet.models.fitted import FittedNetwork
 from thetanet.theta import Theta

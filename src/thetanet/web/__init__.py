@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
-from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.data.dataset import Dataset
 from thetanet.errors import InputError, MissingExtraError
 
@@ -20,7 +19,7 @@ _GRACE = 1  # seconds for open requests once the server is to end
 
 
 def serve(
-    net: TrainableNetwork,
+    net: Any,
     name: str,
     data: Dataset,
     *,
@@ -34,10 +33,12 @@ def serve(
 
     Parameters
     ----------
-    net, name : TrainableNetwork, str
-        The network to show, for images of 28 x 28 pixels, and what to call it.
+    net : FittedNetwork or fitted classifier
+        The network to show, for images of 28 x 28 pixels.
+    name : str
+        What to call it.
     data : Dataset
-        What trainings learn, and where mistakes are looked for.
+        What trainings learn from; mistakes are those on its test samples.
     host, port : str, int
         Where to listen; port 0 takes a free one.
     allow_hosts : collection of str
@@ -98,8 +99,8 @@ def serve(
         server_header=False,
     )
     server = Server(config)
-    # uvicorn ends in good order on SIGTERM, then raises it again: that has been seen to.
-    main = threading.current_thread() is threading.main_thread()  # the only one that hears of signals
+    # uvicorn ends in good order on SIGTERM, then raises it again: it is caught here.
+    main = threading.current_thread() is threading.main_thread()  # the only one that receives signals
     before = signal.signal(signal.SIGTERM, lambda *_: None) if main else None
     try:
         server.run()
@@ -115,7 +116,7 @@ def serve(
             signal.signal(signal.SIGTERM, before)
     trainings, pictures = application.state.trainings.all(), application.state.pictures
     if main and (pictures.under_way() or any(training.thread.is_alive() for training in trainings)):
-        # Neither compiling nor reading looks up: nothing of it is worth waiting for, or left half-written.
+        # Neither compiling nor reading can be interrupted; nothing is lost or left half-written without them.
         sys.stdout.flush()
         os._exit(0)
 

@@ -18,15 +18,17 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
 import thetanet
-from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.data.dataset import Dataset
+from thetanet.descent import resolve
 from thetanet.errors import InputError, ThetanetError
+from thetanet.images.deform import Deform
+from thetanet.training.settings import TrainingSettings
 from thetanet.web import schemas
 from thetanet.web.current import Current
 from thetanet.web.events import stream
 from thetanet.web.guard import Guard, host_name, is_number
 from thetanet.web.pictures import EndingError, Pictures
-from thetanet.web.trainings import BusyError, Training, Trainings
+from thetanet.web.trainings import VALIDATION_FRACTION, BusyError, Training, Trainings
 
 _PICTURE_BYTES = 20_000_000
 _STREAMS = 64  # browsers that may watch trainings at the same time
@@ -38,7 +40,7 @@ _Rows = Annotated[
 
 
 def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Say in OpenAPI how a request may fail: as those that the guard refuses, and by these codes."""
+    """Return how a request may fail, for OpenAPI: as those that the guard refuses, and by these codes."""
     return {code: {"model": schemas.Problem} for code in (403, 408, 413, 421, *codes)}
 
 
@@ -68,7 +70,7 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 
 
 def create_app(
-    net: TrainableNetwork,
+    net: Any,
     name: str,
     data: Dataset,
     *,
@@ -80,10 +82,12 @@ def create_app(
 
     Parameters
     ----------
-    net, name : TrainableNetwork, str
-        The network to show at first, for 28 x 28 pixels, and what to call it.
+    net : FittedNetwork or fitted classifier
+        The network to show at first, for 28 x 28 pixels.
+    name : str
+        What to call it.
     data : Dataset
-        Images that trainings learn; its test part is what mistakes are looked for in.
+        Images that trainings learn from; mistakes are those on its test samples.
     allow_hosts : collection of str
         Names by which the server may be called, beside `localhost` and numbers.
     training_seconds : float
@@ -131,10 +135,10 @@ def create_app(
 
     @app.exception_handler(RequestValidationError)
     async def refuse_values(_: Request, problem: RequestValidationError) -> JSONResponse:
-        said = "; ".join(
+        detail = "; ".join(
             f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg']}" for e in problem.errors()
         )
-        return JSONResponse({"detail": said}, status_code=422)
+        return JSONResponse({"detail": detail}, status_code=422)
 
     def known(number: int) -> Training:
         training = trainings.get(number)
@@ -176,19 +180,19 @@ def create_app(
     @app.get("/api/mistakes", responses=_problems(404, 422))
     def mistakes() -> schemas.Figures:
         """Measure the network on show on the test images; the worst mistakes first."""
-        found = current.evaluate()
-        if found is None:
+        figures = current.evaluate()
+        if figures is None:
             raise HTTPException(404, "the data of this server has no test part")
-        return schemas.Figures(**found)
+        return schemas.Figures(**figures)
 
     @app.get("/api/test-images", responses=_problems(404, 422) | _BINARY, response_class=Response)
     def images(rows: _Rows) -> Response:
         """Return test images, 784 bytes each, 255 is ink."""
         try:
-            found = current.images([int(row) for row in rows.split(",")])
+            pixels = current.images([int(row) for row in rows.split(",")])
         except InputError as problem:
             raise HTTPException(404, str(problem)) from None
-        return Response(found, media_type="application/octet-stream")
+        return Response(pixels, media_type="application/octet-stream")
 
     @app.get("/api/test-labels", responses=_problems(404, 422))
     def labels(rows: _Rows) -> list[str]:
@@ -213,7 +217,7 @@ def create_app(
         kind = request.headers.get("content-type", "")
         if not kind.startswith(("image/", "application/octet-stream")):
             raise HTTPException(415, f"content-type {kind!r}: send the bytes of a picture as image/png or so")
-        return await pictures.read(await request.body(), current.net)
+        return await pictures.read(await request.body(), current.network)
 
     @app.get("/api/trainings", responses=_problems())
     def list_trainings() -> list[schemas.TrainingInfo]:
@@ -223,11 +227,7 @@ def create_app(
     @app.post("/api/trainings", status_code=201, responses=_problems(400, 409, 422) | _CREATED)
     def start(settings: schemas.Settings) -> schemas.TrainingInfo:
         """Start a training; 409 while another one is under way."""
-        given = settings.model_dump()
-        given = {"descent": str(given.pop("descent")), "random_state": given.pop("seed"), **given}
-        if given["epochs"] is None:
-            given["epochs"] = "auto"
-        return _info(trainings.start(given, settings.model_dump()))
+        return _info(trainings.start(_training_settings(settings), settings.samples, settings.model_dump()))
 
     @app.get("/api/trainings/{number}", responses=_problems(404, 422))
     def one(number: _Number) -> schemas.TrainingInfo:
@@ -286,9 +286,9 @@ def create_app(
     def keep(number: _Number) -> schemas.ModelInfo:
         """Show the network of this training, as it is after its last epoch."""
         training = known(number)
-        if training.net is None:
+        if training.network is None:
             raise HTTPException(409, f"training {number} has not ended its first epoch yet")
-        current.show(training.net, f"training {number}")
+        current.show(training.network, f"training {number}")
         return schemas.ModelInfo(**current.as_dict())
 
     mimetypes.add_type(
@@ -297,6 +297,19 @@ def create_app(
     page = resources.files("thetanet.web") / "page"
     app.mount("/", StaticFiles(directory=str(page), html=True), name="page")
     return app
+
+
+def _training_settings(settings: schemas.Settings) -> TrainingSettings:
+    descent, rate = str(settings.descent), settings.learning_rate
+    return TrainingSettings(
+        hidden=settings.hidden,
+        descent=descent if rate is None else resolve(descent, learning_rate=rate),
+        epochs="auto" if settings.epochs is None else settings.epochs,
+        batch_size=settings.batch_size,
+        deform=Deform() if settings.deform else None,
+        validation_fraction=VALIDATION_FRACTION,
+        random_state=settings.seed,
+    )
 
 
 def _info(training: Training) -> schemas.TrainingInfo:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import anyio.to_thread
 
-from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.errors import InputError, ThetanetError
+from thetanet.models.fitted import FittedNetwork
 from thetanet.web.schemas import DigitRead, ReadingInfo
 
 _PIXELS = 25_000_000
@@ -37,10 +37,10 @@ class Pictures:
         self._threads: set[threading.Thread] = set()
 
     def under_way(self) -> bool:
-        """Tell whether a thread is still reading."""
+        """Return whether a thread is still reading."""
         return bool(self._threads)
 
-    async def read(self, picture: bytes, net: TrainableNetwork) -> ReadingInfo:
+    async def read(self, picture: bytes, network: FittedNetwork) -> ReadingInfo:
         """Read the numbers in a picture.
 
         Raises
@@ -53,37 +53,37 @@ class Pictures:
 
         async def in_turn() -> ReadingInfo:
             async with self._turns:
-                return await anyio.to_thread.run_sync(self._read, picture, net, abandon_on_cancel=True)
+                return await anyio.to_thread.run_sync(self._read, picture, network, abandon_on_cancel=True)
 
-        found = asyncio.create_task(in_turn())
+        reading = asyncio.create_task(in_turn())
         try:
-            while not found.done():
+            while not reading.done():
                 if self._ending():
                     raise EndingError("the server is about to end")
-                await asyncio.wait([found], timeout=_LOOK)
-            return found.result()
+                await asyncio.wait([reading], timeout=_LOOK)
+            return reading.result()
         finally:
-            found.cancel()
+            reading.cancel()
 
-    def _read(self, picture: bytes, net: TrainableNetwork) -> ReadingInfo:
+    def _read(self, picture: bytes, network: FittedNetwork) -> ReadingInfo:
         thread = threading.current_thread()
         self._threads.add(thread)
         try:
-            return _reading(picture, net)
+            return _read_numbers(picture, network)
         except MemoryError:
             raise InputError("there is not enough memory for this picture: scale it down") from None
         finally:
             self._threads.discard(thread)
 
 
-def _reading(picture: bytes, net: TrainableNetwork) -> ReadingInfo:
+def _read_numbers(picture: bytes, network: FittedNetwork) -> ReadingInfo:
     from thetanet.data.formats.picture import read_picture
     from thetanet.reading import read_numbers
 
     grey = read_picture(io.BytesIO(picture), _PIXELS)
-    found = read_numbers(grey, net)
+    reading = read_numbers(grey, network)
     return ReadingInfo(
-        lines=list(found.lines),
+        lines=list(reading.lines),
         digits=[
             DigitRead(
                 label=None if digit.label == "?" else digit.label,
@@ -93,7 +93,7 @@ def _reading(picture: bytes, net: TrainableNetwork) -> ReadingInfo:
                 line=digit.line,
                 frame=base64.b64encode(digit.frame.tobytes()).decode(),
             )
-            for digit in found.digits
+            for digit in reading.digits
         ],
         height=grey.shape[0],
         width=grey.shape[1],

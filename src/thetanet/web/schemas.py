@@ -12,17 +12,26 @@ from thetanet.descent import METHODS
 Method = StrEnum("Method", ["auto", *METHODS])  # type: ignore[misc]
 
 
-def _whole(value: object) -> object:
+def _as_whole_number(value: object) -> object:
     """Take 100.0 for 100, as JSON does, but no text and no truth value."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_Whole = BeforeValidator(_whole)
+_Whole = BeforeValidator(_as_whole_number)
 
 
 _NO_RATE: list[Any] = [
     name for name, method in METHODS.items() if "learning_rate" not in method.__dataclass_fields__
 ]
+_WHOLE_PASSES: list[Any] = [name for name, method in METHODS.items() if method.whole_passes]
+
+
+def _forbid(descents: list[Any], **properties: Any) -> dict[str, Any]:
+    """Return the JSON schema of settings that some methods do not have."""
+    return {
+        "if": {"properties": {"descent": {"enum": descents}}, "required": ["descent"]},
+        "then": {"properties": properties},
+    }
 
 
 class Settings(BaseModel):
@@ -31,8 +40,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "if": {"properties": {"descent": {"enum": _NO_RATE}}, "required": ["descent"]},
-            "then": {"properties": {"learning_rate": {"type": "null"}}},
+            "allOf": [
+                _forbid(_NO_RATE, learning_rate={"type": "null"}),
+                _forbid(_WHOLE_PASSES, deform={"const": False}),
+            ]
         },
     )
 
@@ -59,9 +70,11 @@ class Settings(BaseModel):
     ] = 0
 
     @model_validator(mode="after")
-    def _rate_of_the_method(self) -> Settings:
+    def _check_method(self) -> Settings:
         if self.learning_rate is not None and self.descent in _NO_RATE:
             raise ValueError(f"learning_rate: {self.descent} has none; leave it out")
+        if self.deform and self.descent in _WHOLE_PASSES:
+            raise ValueError(f"deform: {self.descent} needs the same images in each pass; choose adam")
         return self
 
 

@@ -1,25 +1,29 @@
-"""Trainings that a browser starts: one at a time, each in a thread of its own, watched as it goes."""
+"""Trainings that a browser starts: one at a time, each in its thread, watched as it goes."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.classifier.trainable import TrainableNetwork
 from thetanet.data.dataset import Dataset
-from thetanet.descent import resolve
+from thetanet.data.hold_out import draw_rows
+from thetanet.data.source import Source
+from thetanet.data.survey import Survey, survey_source
 from thetanet.errors import ThetanetError
-from thetanet.images.deform import Deform
-from thetanet.models.model_file import Model
-from thetanet.training.loop import Record
+from thetanet.models.fitted import FittedNetwork
+from thetanet.training.data import TrainingData
+from thetanet.training.record import Record
+from thetanet.training.settings import TrainingSettings
+from thetanet.training.trainer import Trainer
 
 _REMEMBERED = 20  # trainings; the oldest that ended are forgotten
-HELD_OUT = 1 / 6  # of the samples, drawn at random
+VALIDATION_FRACTION = 1 / 6  # of the samples, drawn at random
 _SHOWN = 100  # hidden units that can be watched
 UNDER_WAY = ("compiling", "running", "paused", "stopping")
 
@@ -45,48 +49,69 @@ class Training:
         Share of the present epoch that is done.
     problem : str
         Why it failed, or why it was stopped.
-    net : TrainableNetwork or None
+    network : FittedNetwork or None
         The network as it was after the last epoch.
+
+    Parameters
+    ----------
+    number : int
+        Its number.
+    settings : TrainingSettings
+        How to train.
+    draw : callable
+        Returns the samples to learn from; is called in the thread of the training.
+    data : Dataset
+        Its test samples are measured at the end.
+    seconds : float
+        The longest that it may take.
+    shown : object
+        What `as_dict` shows as its settings.
     """
 
-    def __init__(self, number: int, parameters: dict[str, Any], settings: Any, seconds: float) -> None:
+    def __init__(
+        self,
+        number: int,
+        settings: TrainingSettings,
+        draw: Callable[[], Source],
+        data: Dataset,
+        seconds: float,
+        shown: Any = None,
+    ) -> None:
         self.number, self.settings, self.seconds = number, settings, seconds
-        self._parameters, self._lock = parameters, threading.Lock()
+        self._draw, self._data, self._shown, self._lock = draw, data, shown, threading.Lock()
         self.state, self.problem, self.seen = "compiling", "", 0.0
         self.records: list[dict[str, Any]] = []
         self.test_accuracy: float | None = None
-        self.net: TrainableNetwork | None = None
+        self.network: FittedNetwork | None = None
         self.descent: str | None = None
         self.epochs, self._until = 0, float("inf")
         self._units = np.zeros((0, 0), np.int8)
         self._stop, self._go = threading.Event(), threading.Event()
         self._go.set()
         self.thread = threading.Thread(target=self._run, name=f"training-{number}", daemon=True)
-        self._data: Dataset | None = None
 
-    def start(self, data: Dataset) -> None:
+    def start(self) -> None:
         """Begin, in the thread of this training."""
-        self._data = data
         self.thread.start()
 
     def pause(self) -> bool:
-        """Hold a training that runs; tell whether it did."""
-        return self._turn("running", "paused", self._go.clear)
+        """Pause a training that runs, and return whether it did."""
+        return self._change_state("running", "paused", self._go.clear)
 
     def resume(self) -> bool:
-        """Go on after a pause; tell whether there was one."""
-        return self._turn("paused", "running", self._go.set)
+        """Go on after a pause, and return whether there was one."""
+        return self._change_state("paused", "running", self._go.set)
 
     def stop(self, why: str = "") -> bool:
-        """Stop a training; tell whether it was under way."""
+        """Stop a training, and return whether it was under way."""
         self._stop.set()
         self._go.set()
-        if any(self._turn(state, "stopping") for state in UNDER_WAY):
+        if any(self._change_state(state, "stopping") for state in UNDER_WAY):
             self.problem = why
             return True
         return False
 
-    def _turn(self, before: str, after: str, then: Callable[[], None] = lambda: None) -> bool:
+    def _change_state(self, before: str, after: str, then: Callable[[], None] = lambda: None) -> bool:
         with self._lock:
             if self.state != before:
                 return False
@@ -106,9 +131,9 @@ class Training:
         return self._units
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what the API says of the training."""
+        """Return the training as the API shows it."""
         return {
-            "id": self.number, "state": self.state, "problem": self.problem, "settings": self.settings,
+            "id": self.number, "state": self.state, "problem": self.problem, "settings": self._shown,
             "epochs": self.epochs, "records": self.records, "test_accuracy": self.test_accuracy,
             "descent": self.descent,
         }  # fmt: skip
@@ -116,51 +141,37 @@ class Training:
     def _run(self) -> None:
         try:
             self._train()
-        except Exception as problem:  # whatever it is, the page must hear of it
+        except Exception as problem:  # whatever it is, the page must show it
             self._end("failed", str(problem) or type(problem).__name__)
-        finally:
-            self._data = None
 
     def _train(self) -> None:
-        assert self._data is not None
-        some = dict(self._parameters)
-        samples, rate, deform = some.pop("samples"), some.pop("learning_rate"), some.pop("deform")
-        descent = some.pop("descent")
-        net = TrainableNetwork(
-            **some,
-            descent=descent if rate is None else resolve(descent, learning_rate=rate),
-            deform=Deform() if deform else None,
-            validation_fraction=HELD_OUT,
-        )
-        X, y = self._data.X, self._data.y
-        if samples is not None and samples < len(X):
-            chosen = np.random.default_rng(some["random_state"]).permutation(len(X))[:samples]
-            X, y = X[chosen], y[chosen]
-        fit = max(1, round(len(X) * (1 - HELD_OUT)))
-        self.epochs = net.number_of_epochs(fit, min(net.batch_size, fit))
+        settings = self.settings
+        data = TrainingData.from_source(self._draw(), settings)
+        samples = data.samples.M
+        self.epochs = settings.epochs_for(samples, min(settings.batch_size, samples))
         self._until = time.monotonic() + self.seconds
-        records = net.iter_fit(X, y, progress=self._progress)
+        trainer = Trainer(settings)
+        records = trainer.run(data, progress=self._progress)
         stopped = False
         try:
             for record in records:
-                self._remember(net, record)
+                self._remember(trainer, record)
                 if record.epoch < self.epochs:
                     self._wait()
         except _Stopped:
             stopped = True
         finally:
             records.close()  # type: ignore[attr-defined]
-        if self.net is not None:
+        if self.network is not None and self._data.test is not None:
             try:
-                if self._data.test is not None:
-                    measure = self.net.measure(*self._data.test)
-                    self.test_accuracy = measure.correct / measure.weight
+                measure = self.network.measure(self._data.test)
+                self.test_accuracy = measure.correct / measure.weight
             except (ValueError, ThetanetError) as problem:  # test data that do not fit are not its fault
                 self.problem = f"the test images could not be measured: {problem}"
         self._end("stopped" if stopped else "done", self.problem)
 
     def _progress(self, seen: int, M: int) -> None:
-        self._turn("compiling", "running")
+        self._change_state("compiling", "running")
         self.seen = seen / M
         self._wait()
 
@@ -172,11 +183,9 @@ class Training:
         if self._stop.is_set():
             raise _Stopped
 
-    def _remember(self, net: TrainableNetwork, record: Record) -> None:
-        # A copy, so that further training does not change what is shown.
-        self.net = TrainableNetwork.from_model(Model(net.theta_.copy(), classes=net.classes_))
-        self.descent = repr(net.method_)
-        W = np.asarray(net.theta_.W1[:, :_SHOWN], np.float64)
+    def _remember(self, trainer: Trainer, record: Record) -> None:
+        self.network, self.descent = trainer.network, repr(trainer.method)
+        W = np.asarray(self.network.theta.W1[:, :_SHOWN], np.float64)
         largest = np.maximum(np.abs(W).max(axis=0), 1e-30)
         self._units = np.ascontiguousarray(np.rint(127 * W / largest).T.astype(np.int8))
         self.seen = 0.0
@@ -199,19 +208,22 @@ class Trainings:
 
     def __init__(self, data: Dataset, seconds: float = 1800.0) -> None:
         self._data, self._seconds = data, seconds
+        self._survey: Survey | None = None
         self._all: dict[int, Training] = {}
         self._lock = threading.Lock()
         self._next = 1
 
-    def start(self, parameters: dict[str, Any], settings: Any = None) -> Training:
+    def start(self, settings: TrainingSettings, count: int | None = None, shown: Any = None) -> Training:
         """Start a training.
 
         Parameters
         ----------
-        parameters : dict
-            Of `TrainableNetwork`; besides, `samples`, `rate` and whether to `deform`.
-        settings : object
-            What its `as_dict` shows as such.
+        settings : TrainingSettings
+            How to train.
+        count : int or None
+            How many images to draw at random, some of them held out; None for all.
+        shown : object
+            What its `as_dict` shows as settings.
 
         Raises
         ------
@@ -224,13 +236,20 @@ class Trainings:
                     raise BusyError(
                         f"training {other.number} is {other.state}: stop it, or wait until it has ended"
                     )
-            training = Training(self._next, parameters, settings, self._seconds)
+            draw = partial(self._draw, count, settings.fixed_seed or 0)
+            training = Training(self._next, settings, draw, self._data, self._seconds, shown)
             self._next += 1
             self._all[training.number] = training
             for number in list(self._all)[:-_REMEMBERED]:
                 del self._all[number]
-            training.start(self._data)
+            training.start()
             return training
+
+    def _draw(self, count: int | None, seed: int) -> Source:
+        """Return the samples of a training; the first one surveys the source."""
+        if self._survey is None:
+            self._survey = survey_source(self._data.training)
+        return draw_rows(self._data.training, self._survey, count, seed)
 
     def get(self, number: int) -> Training | None:
         """Return a training by its number."""
@@ -241,7 +260,7 @@ class Trainings:
         return list(self._all.values())
 
     def close(self, patience: float = 1.0) -> bool:
-        """Stop what is under way; tell whether all threads have ended in time."""
+        """Stop what is under way, and return whether all threads have ended in time."""
         threads = [training.thread for training in self.all() if training.thread.is_alive()]
         for training in self.all():
             training.stop("the server ends")

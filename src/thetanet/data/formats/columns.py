@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from thetanet.data.feature_names import check_unique, quote_names, subtract_names
 from thetanet.data.source import Rows
-from thetanet.errors import DataFileError, InputError, MissingExtraError
+from thetanet.errors import DataFileError, InputError, MissingExtraError, NoWeightColumnError
 
 TARGETS = ("label", "target", "class", "y")  # names of the column of labels, if none is given
 DTYPES = ("uint8", "float32", "float64")
@@ -74,9 +74,17 @@ class Columns:
 
 
 def check_weight_column(file: str, names: Sequence[str], weight: str | None) -> None:
-    """Check that the column of sample weights is there, and holds nothing else."""
+    """Check that the column of sample weights is there.
+
+    Raises
+    ------
+    NoWeightColumnError
+        If it is not.
+    """
     if weight is not None and weight not in names:
-        raise DataFileError(f"{file}: has no column {weight!r} to be the weight; it has {quote_names(names)}")
+        raise NoWeightColumnError(
+            f"{file}: has no column {weight!r} to be the weight; it has {quote_names(names)}"
+        )
 
 
 def target_of(file: str, names: Sequence[str], target: str | None) -> str:

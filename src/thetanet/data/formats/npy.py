@@ -147,12 +147,12 @@ def npz_source(path: str | os.PathLike[str], rows: int = ROWS) -> Source | None:
     for key in keys:
         if (offset := members[key]) is None:
             return None
-        arrays.append(npy_array(path, offset))
+        arrays.append(npy_array(path, offset, f"{key} "))
     return _source_of_arrays(str(path), arrays[0], arrays[1], arrays[2] if len(arrays) > 2 else None, rows)
 
 
-def npy_array(path: str | os.PathLike[str], offset: int = 0) -> Array:
-    """Find the array that begins at `offset` of a file with its .npy header.
+def npy_array(path: str | os.PathLike[str], offset: int = 0, member: str = "") -> Array:
+    """Find the array that begins at `offset` of a file with its .npy header; `member` is for messages.
 
     Raises
     ------
@@ -172,8 +172,12 @@ def npy_array(path: str | os.PathLike[str], offset: int = 0) -> Array:
         raise DataFileError(f"{name}: cannot be read ({problem.strerror})") from problem
     except Exception as problem:  # what is no header makes NumPy raise nearly anything
         raise DataFileError(f"{name}: is no .npy array ({problem}); write it with numpy.save") from problem
-    if dtype.kind not in _KINDS or dtype.hasobject:
-        raise DataFileError(f"{name}: holds {dtype}; give numbers, or labels as texts by y.astype(str)")
+    if dtype.hasobject:
+        remedy = "write texts as y.astype(str), numbers as a type of NumPy"
+        raise DataFileError(f"{name}: {member}holds Python objects; {remedy}")
+    if dtype.kind not in _KINDS:
+        remedy = "give numbers, or labels as texts by y.astype(str)"
+        raise DataFileError(f"{name}: {member}holds {dtype}; {remedy}")
     if min(shape, default=0) < 0:
         raise DataFileError(f"{name}: its header announces the shape {shape}; the file is damaged")
     if not shape or (fortran and len(shape) > 1):

@@ -1,4 +1,4 @@
-"""The page in a real browser on bad days: undo, another theme, a second tab, a server that stumbles."""
+"""What the page shows stays true: undo, another theme, a second tab, a server whose first answer fails."""
 
 import numpy as np
 

@@ -155,7 +155,7 @@ def test_help_for_everything(capsys):
         (["train", "--descent", "newton-raphson"], "newton-raphson"),
         (["train", "--data", "nothing.npz"], "nothing.npz: there is no such file"),
         (["train", "--out", "no/such/folder/m"], "no/such/folder"),
-        (["train", "--data", "{folder}/nan.npz"], "Input X contains NaN"),
+        (["train", "--data", "{folder}/nan.npz"], "nan.npz, rows 1 to 4: row 1 holds NaN or infinity"),
         (["evaluate", "{folder}/nothing"], "nothing"),
         (["evaluate", "{folder}/digits.npz"], "digits.npz"),
         (["evaluate", "{folder}/mnist.model", "--data", "{folder}/digits.npz"], "64 inputs.*784"),
@@ -298,6 +298,9 @@ def test_names_and_labels_are_no_markup(tmp_path, capsys):
     [
         (("--out", "."), "--out .: is a folder; name a file in it"),
         (("--test", "nowhere.npz"), "--test nowhere.npz: there is no such file or folder"),
+        (("--validation-data", "nowhere.npz"), "--validation-data nowhere.npz: there is no such file"),
+        (("--validation", 0.1, "--validation-data", "digits.npz"), "--validation-data: give one of them"),
+        (("--resume",), "--resume and --every need --checkpoint FOLDER"),
         (("--seed", -1), "Invalid value for '--seed'"),
     ],
 )

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from scipy import sparse
-from thetanet.classifier.trainable import TrainableNetwork
 
 from thetanet import ThetaNetClassifier
 from thetanet.errors import InputError
@@ -18,7 +17,7 @@ X, y = rng.integers(0, 9, (60, 4)).astype(float), rng.integers(0, 2, 60)
 
 @pytest.fixture(scope="module")
 def net():
-    return TrainableNetwork(hidden=2, epochs=3, random_state=0).fit(X, y)
+    return ThetaNetClassifier(hidden=2, epochs=3, random_state=0).fit(X, y)
 
 
 @pytest.mark.parametrize("shape", [None, (2, 2)])
@@ -69,6 +68,6 @@ def test_samples_that_are_no_rows_and_networks_without_theta_are_named(net):
     for wrong in (X[0], X.reshape(60, 2, 2), [[1.0, 2.0], [3.0]]):
         with pytest.raises(InputError, match="X"):
             html_report(net, wrong, y)
-    for new in (TrainableNetwork(hidden=2), ThetaNetClassifier()):
-        with pytest.raises(ValueError, match="not fitted"):
+    for new in (net.network_.theta, ThetaNetClassifier()):
+        with pytest.raises(InputError, match="is no fitted network; call fit"):
             html_report(new, X, y)

@@ -1,4 +1,4 @@
-"""A page of HTML that needs nothing but itself, of elements that escape what they are given."""
+"""Elements of an HTML page that needs no other file; texts and attributes are escaped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 _VOID = {"img", "meta", "link"}
 # Control characters are not allowed in HTML, and texts of a model may hold any.
 _CONTROLS = dict.fromkeys([*range(9), 11, *range(12, 32), 127], "\ufffd")
-# Nothing is ever asked of a host, and no script runs, whatever the texts of a model are.
+# The page sends no request and runs no script, whatever the texts of a model are.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -25,24 +25,24 @@ def element(name: str, /, *children: Any, **attributes: Any) -> Html:
 
     Names of attributes may end in an underscore (class_), others become hyphens (aria_label).
     """
-    given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{_escaped(value)}"'
+    named = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{_escape(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
-    return Html(f"<{name}{given}>" + ("" if name in _VOID else f"{joined(children)}</{name}>"))
+    return Html(f"<{name}{named}>" + ("" if name in _VOID else f"{join_children(children)}</{name}>"))
 
 
-def joined(children: Iterable[Any]) -> Html:
+def join_children(children: Iterable[Any]) -> Html:
     """Return the children one after the other; those that are not Html are escaped."""
     return Html(
         "".join(
-            child if isinstance(child, Html) else _escaped(child) for child in children if child is not None
+            child if isinstance(child, Html) else _escape(child) for child in children if child is not None
         )
     )
 
 
-def _escaped(value: Any) -> str:
+def _escape(value: Any) -> str:
     return html.escape(str(value).translate(_CONTROLS))
 
 
@@ -69,28 +69,28 @@ def table(
             content, attributes = cell if isinstance(cell, tuple) else (cell, {})
             cells.append(element("td", content, **attributes))
         body.append(element("tr", *cells))
-    whole = element(
+    content = element(
         "table",
         element("caption", caption),
         element("thead", head) if headings else None,
         element("tbody", *body),
         class_=class_,
     )
-    return element("div", whole, class_="scroll", role="group", tabindex=0, aria_label=caption)
+    return element("div", content, class_="scroll", role="group", tabindex=0, aria_label=caption)
 
 
-def facts(caption: str, rows: Iterable[tuple[Any, Any]]) -> Html:
+def facts_table(caption: str, rows: Iterable[tuple[Any, Any]]) -> Html:
     """Return a table of names and values; what has no value is left out."""
     return table(caption, (), [row for row in rows if row[1] is not None], class_="facts")
 
 
-def drawing(svg: str, alt: str, caption: Any = None) -> Html:
+def svg_figure(svg: str, alt: str, caption: Any = None) -> Html:
     """Return a figure around an <svg> element, which is named `alt` for those who do not see it."""
-    named = svg.replace("<svg ", f'<svg role="img" aria-label="{_escaped(alt)}" ', 1)
-    return element("figure", Html(named), None if caption is None else element("figcaption", caption))
+    labelled = svg.replace("<svg ", f'<svg role="img" aria-label="{_escape(alt)}" ', 1)
+    return element("figure", Html(labelled), None if caption is None else element("figcaption", caption))
 
 
-def picture(source: str, alt: str, caption: Any = None) -> Html:
+def image_figure(source: str, alt: str, caption: Any = None) -> Html:
     """Return a figure around an image in a data: address."""
     image = element("img", src=source, alt=alt)
     return element(
@@ -104,7 +104,7 @@ def section(identifier: str, heading: str, *children: Any) -> Html:
 
 
 def page(title: str, *children: Any) -> str:
-    """Return the whole page; its style is that of html_page.css."""
+    """Return the page as a text; its style is that of page.css."""
     style = (resources.files("thetanet.report") / "page.css").read_text("utf-8")
     head = element(
         "head",
