@@ -15,7 +15,7 @@ demo: $(VENV)/.demo
 
 # worksteal: neighbouring tests, which use the same fixtures, run in the same process.
 test: lint chromium $(VENV)/.test
-	$(BIN)/python -m pytest -n $(THREADS) --dist worksteal -m "not soak"
+	$(BIN)/python -m pytest -n $(THREADS) --dist worksteal -rs -m "not soak"
 
 # In an environment of its own: the types that mypy reads do not depend on the versions under test.
 lint: $(VENV)/.lint
