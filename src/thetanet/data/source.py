@@ -9,7 +9,6 @@ in memory are a source of one part, which is read without a copy.
 from __future__ import annotations
 
 import hashlib
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,8 +20,6 @@ from numpy.typing import NDArray
 from thetanet.data.label_types import as_plain_labels, as_texts
 from thetanet.data.skipping import Skipped, SkippedByFile
 from thetanet.errors import DataFileError, InputError
-
-Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 ROWS = 4096  # of a part, where the format lets us choose: a chunk of training data is made of many
 
@@ -352,16 +349,6 @@ def join_rows(pieces: Sequence[Rows]) -> Rows:
     from scipy import sparse
 
     return Rows(sparse.vstack([piece.X for piece in pieces], format="csr"), y, weight)
-
-
-def absolute_names(paths: Paths) -> tuple[list[str], str]:
-    """Return the absolute names of one or several files, and what to call them together.
-
-    Absolute, as parts are read by workers with another working folder, and cached surveys outlast this one.
-    """
-    given = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
-    together = f"{given[0]} and {len(given) - 1} more" if len(given) > 1 else "".join(given)
-    return [os.path.abspath(name) for name in given], together
 
 
 def hash_rows(rows: Rows) -> bytes:
