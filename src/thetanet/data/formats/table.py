@@ -153,12 +153,6 @@ def open_table(paths: Paths, open_file: Callable[[str], File]) -> tuple[list[Fil
     MissingExtraError
         If pyarrow is not installed.
     """
-<<<<<<< HEAD:src/thetanet/data/formats/columns.py
-    if weight is not None and weight not in names:
-        raise NoWeightColumnError(
-            f"{file}: has no column {weight!r} to be the weight; it has {quote_names(names)}"
-        )
-=======
     import_pyarrow()
     paths, name = absolute_names(paths)
     if not paths:
@@ -167,7 +161,6 @@ def open_table(paths: Paths, open_file: Callable[[str], File]) -> tuple[list[Fil
     for file in files[1:]:
         check_same_names(file.path, file.column_names, files[0].path, files[0].column_names)
     return files, name
->>>>>>> data:src/thetanet/data/formats/table.py
 
 
 def find_target(file: str, names: Sequence[str], target: str | None) -> str:
