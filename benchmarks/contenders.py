@@ -27,9 +27,8 @@ def floor(X, y, D_H, B, steps):
 
 def thetanet(X, y, D_H, B, steps, threads=None, raw=None, sparse=None):
     """Ours; `raw` are the same inputs as the user has them (uint8 pixels)."""
-    from thetanet.data.arrays import Samples
-
     from thetanet import Adam, CPUEngine, Theta
+    from thetanet.data.samples import Samples
     from thetanet.data.scaling import Scaling
 
     X = X if raw is None else raw

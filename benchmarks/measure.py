@@ -1,7 +1,9 @@
-"""Time contenders side by side: interleaved, repeated, medians."""
+"""Time contenders side by side: interleaved, repeated, medians; and the name of the processor."""
 
+import platform
 import statistics
 import time
+from pathlib import Path
 
 
 def interleaved(runs, repeats=7):
@@ -25,3 +27,11 @@ def median_of(call, repeats):
         call()
         seconds.append(time.perf_counter() - began)
     return statistics.median(seconds)
+
+
+def processor():
+    """Return the name of this machine's processor."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor()

@@ -14,12 +14,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
-from thetanet.data.arrays import Samples
 
 from thetanet import CPUEngine, Theta, error_and_gradient, forward, hessian_product, load_mnist
+from thetanet.data.samples import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.descent import METHODS, resolve
-from thetanet.training.loop import start, train
+from thetanet.training.initial import random_theta
+from thetanet.training.loop import descend
+from thetanet.training.session import Session
 
 DOCS = Path(__file__).parents[1] / "docs"
 PASSES = 100
@@ -38,14 +40,15 @@ def mnist():
 def curve(samples, D_H, name, passes, seed=0):
     """Return (passes, seconds, E per sample) after each iteration or epoch."""
     engine, rng = CPUEngine("float64" if samples.M < 5000 else "float32"), np.random.default_rng(seed)
-    theta, method = start(samples, D_H, rng, engine.dtype), resolve(name)
+    theta, method = random_theta(samples, D_H, rng, engine.dtype), resolve(name)
     engine.warm_up(theta, samples, method, 128)
-    found = []
-    for record in train(theta, samples, engine=engine, method=method, epochs=passes, batch_size=128, rng=rng):
-        found.append((record.samples / samples.M, record.seconds, record.error))
-        if found[-1][0] >= passes:
+    session = Session(theta, samples, engine, method, epochs=passes, batch_size=128, rng=rng)
+    points = []
+    for record in descend(session):
+        points.append((record.samples / samples.M, record.seconds, record.error))
+        if points[-1][0] >= passes:
             break
-    return np.array(found)
+    return np.array(points)
 
 
 def at(curve, passes):

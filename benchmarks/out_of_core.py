@@ -63,10 +63,10 @@ def train(how, M):
     from thetanet import Adam, ThetaNetClassifier, load_mnist, open_source
 
     if how == "warm":  # what a first pass finds, and the compiled loops
-        from thetanet.data.survey import survey
+        from thetanet.data.survey import survey_source
 
         began = time.perf_counter()
-        survey(open_source(BIG))
+        survey_source(open_source(BIG))
         print(json.dumps({"first pass, s": time.perf_counter() - began}))
         return
     memory = Memory()

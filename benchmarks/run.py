@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import contenders
-from measure import interleaved, median_of
+from measure import interleaved, median_of, processor
 from processes import busy, interrupt, processes
 
 HERE = Path(__file__).parent
@@ -87,9 +87,9 @@ def sparse_text():
     """An epoch of text-like data: 100,000 x 50,000, 0.2% non-zeros, 100 units, B = 128."""
     from scipy import sparse
     from sklearn.neural_network import MLPClassifier
-    from thetanet.data.arrays import Samples
 
     from thetanet import SGD, Adam, CPUEngine, Theta
+    from thetanet.data.samples import Samples
     from thetanet.data.scaling import Scaling
 
     rng = np.random.default_rng(0)
@@ -234,13 +234,6 @@ def main():
             found = json.loads(json.dumps(found))  # keys become texts, as in the file
             file.write_text(json.dumps(found, indent=1))
     write(found, RESULTS, HERE.parent / "README.md")
-
-
-def processor():
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

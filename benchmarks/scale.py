@@ -29,8 +29,7 @@ def least(call, repeats=5):
 
 
 def samples_of(M):
-    from thetanet.data.arrays import Samples
-
+    from thetanet.data.samples import Samples
     from thetanet.data.scaling import Scaling
 
     rng = np.random.default_rng(0)
@@ -118,7 +117,7 @@ def main():
 
     from thetanet.engine.dask import DaskEngine
     from thetanet.theta import Theta
-    from thetanet.training.cluster import spread
+    from thetanet.training.cluster import distribute
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path)
@@ -146,10 +145,10 @@ def main():
                     flush=True,
                 )
             for M, D_H in SIZES:
-                held = spread(engine, samples_of(M))
+                samples = distribute(engine, samples_of(M))
                 theta = Theta.random(D_I, D_H, D_O, dtype=np.float32)
-                engine.error_and_gradient(theta, held)
-                seen = least(lambda: engine.error_and_gradient(theta, held), 25)  # noqa: B023
+                engine.error_and_gradient(theta, samples)
+                seen = least(lambda: engine.error_and_gradient(theta, samples), 25)  # noqa: B023
                 rows.append([M, D_H, workers, predicted(M, D_H, workers, constants), seen])
                 print(
                     "| {:,} | {} | {} | {:.0f} ms | {:.0f} ms |".format(

@@ -14,9 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from thetanet.classifier.trainable import TrainableNetwork
 
 from thetanet import load_mnist
+from thetanet.models.fitted import FittedNetwork
 from thetanet.models.pretrained import load_pretrained_model
 from thetanet.reading import read_numbers
 
@@ -32,7 +32,7 @@ _spec.loader.exec_module(sheets)
 
 def measured(level, seeds):
     _, _, X, y = load_mnist()
-    X, net = X.reshape(-1, 28, 28), TrainableNetwork.from_model(load_pretrained_model())
+    X, net = X.reshape(-1, 28, 28), FittedNetwork.from_model(load_pretrained_model())
     found = []
     for seed in seeds:
         sheet = sheets.make_sheet(level, seed, X, y)

@@ -8,6 +8,14 @@ import pytest
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 
+def pytest_configure(config):
+    """Let the workers of pytest-xdist compile each kernel once."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from compiling import compile_once
+
+        compile_once()
+
+
 @pytest.fixture(scope="module")
 def data_file(tmp_path_factory):
     """A small data set, as an .npz file."""

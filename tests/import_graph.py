@@ -18,6 +18,8 @@ MODULES = {
     for path in SOURCE.rglob("*.py")
 }
 
+NO_ROOMS = {"__init__", "__main__"}  # the list of public names, and the way in for `python -m`
+
 
 def imports(path):
     """Yield every module that a file imports, anywhere in it."""
@@ -31,17 +33,13 @@ def imports(path):
 
 
 def module_arrows():
-    """Return for each module the modules of ours that it imports, but for the lazy public names."""
-    arrows = {}
-    for module, path in MODULES.items():
-        inside = set(imports(path)) & set(MODULES) if module != "thetanet" else set()
-        arrows[module] = inside - {module, "thetanet"}
-    return arrows
+    """Return for each module the modules of ours that it imports."""
+    return {module: set(imports(path)) & set(MODULES) - {module} for module, path in MODULES.items()}
 
 
 def room_of(module):
     """Return the file or package at the top that a module belongs to."""
-    return module.split(".")[1] if "." in module else module
+    return module.split(".")[1] if "." in module else "__init__"
 
 
 def room_arrows():
@@ -95,8 +93,7 @@ def floors_of(arrows):
 def main():
     """Print the numbers and the rooms."""
     arrows = room_arrows()
-    arrows.pop("thetanet")
-    rooms = sorted(set(arrows) - {"__main__"})
+    rooms = set(arrows) - NO_ROOMS
     circles = find_circles(module_arrows())
     print(f"rooms {len(rooms)}, circles {len(circles)}, ", end="")
     if room_circles := find_circles(arrows):

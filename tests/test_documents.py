@@ -8,8 +8,8 @@ import pytest
 from sklearn.datasets import load_iris
 
 import thetanet.classifier.estimator
+import thetanet.classifier.pretrained
 import thetanet.images.deform
-import thetanet.models.pretrained
 import thetanet.theta
 import thetanet.training.recipes
 from thetanet import ThetaNetClassifier
@@ -48,7 +48,7 @@ def test_a_method_of_ones_own():
         thetanet.classifier.estimator,
         thetanet.images.deform,
         thetanet.training.recipes,
-        thetanet.models.pretrained,
+        thetanet.classifier.pretrained,
     ],
 )
 def test_examples_in_docstrings(module):

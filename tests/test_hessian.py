@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from thetanet.data.arrays import Samples
 
 from rounding import hessian_bounds
 from thetanet import CPUEngine, Theta, error_and_gradient, hessian_product
+from thetanet.data.samples import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.errors import InputError
 

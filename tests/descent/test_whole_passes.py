@@ -1,12 +1,12 @@
-"""Whole-pass methods: proved on functions with known answers, on a small network, and against SciPy."""
+"""What single whole-pass methods promise: worked examples, rounding, optima and passes of SciPy."""
 
-import copy
 from itertools import islice, pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from problems import Counted, Network, Quadratic
 from scipy.optimize import minimize
 
 from thetanet import (
@@ -16,9 +16,6 @@ from thetanet import (
     Newton,
     Rprop,
     ScaledConjugateGradients,
-    Theta,
-    error_and_gradient,
-    hessian_product,
 )
 from thetanet.descent import METHODS
 from thetanet.descent.lbfgs import _direction
@@ -27,175 +24,6 @@ from thetanet.errors import InputError
 
 WHOLE = [name for name, method in METHODS.items() if method.whole_passes]
 FALLING = [name for name in WHOLE if name != "rprop"]
-QUICK = [name for name in WHOLE if name != "gd"]
-
-
-class Counted:
-    """An objective that counts what is asked of it."""
-
-    def __init__(self):
-        self.calls = 0
-
-    def __call__(self, x):
-        self.calls += 1
-        return self.value(x)
-
-    def hessian_product(self, x, v):
-        self.calls += 1
-        return self.curved(x, v)
-
-
-class Rosenbrock(Counted):
-    start = np.array([-1.2, 1.0])
-
-    def value(self, x):
-        E = (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
-        return float(E), np.array(
-            [2 * (x[0] - 1) - 400 * x[0] * (x[1] - x[0] ** 2), 200 * (x[1] - x[0] ** 2)]
-        )
-
-    def curved(self, x, v):
-        H = np.array([[2 - 400 * (x[1] - 3 * x[0] ** 2), -400 * x[0]], [-400 * x[0], 200]])
-        return H @ v
-
-
-class Quadratic(Counted):
-    def __init__(self, n=20, condition=1e4):
-        super().__init__()
-        Q, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(n, n)))
-        self.H = Q @ np.diag(np.geomspace(1, condition, n)) @ Q.T
-        self.start, self.minimum = np.random.default_rng(0).normal(size=(2, n))
-
-    def value(self, x):
-        slope = self.H @ (x - self.minimum)
-        return float((x - self.minimum) @ slope) / 2, slope
-
-    def curved(self, x, v):
-        return self.H @ v
-
-
-class Network(Counted):
-    """Mean error and penalty of a 3-4-2 network on 40 samples."""
-
-    def __init__(self, dtype="float64", alpha=0.4, seed=0):
-        super().__init__()
-        rng = np.random.default_rng(seed)
-        self.X = rng.normal(size=(3, 40))
-        self.L = np.stack([self.X[0] * self.X[1] > 0, self.X[2] > 0]).astype(float)
-        self.theta = Theta.random(3, 4, 2, seed=seed, dtype=dtype)
-        self.start, self.alpha = self.theta.flat, alpha
-
-    def mask(self, flat):
-        penalty = self.theta.like(self.alpha * flat)
-        penalty.b1[...] = penalty.b2[...] = 0
-        return penalty.flat
-
-    def value(self, flat):
-        E, gradient = error_and_gradient(self.theta.like(flat), self.X, self.L)
-        penalty = self.mask(flat)
-        return (E + float(flat @ penalty) / 2) / 40, (gradient.flat + penalty) / 40
-
-    def curved(self, flat, v):
-        product = hessian_product(self.theta.like(flat), self.theta.like(v), self.X, self.L)
-        return (product.flat + self.mask(v)) / 40
-
-
-class Float32(Network):
-    def __init__(self):
-        super().__init__("float32")
-
-
-PROBLEMS = {"rosenbrock": Rosenbrock, "quadratic": Quadratic, "network": Network}
-
-
-def least(problem):
-    if not isinstance(problem, Network):
-        return 0.0
-    return minimize(problem.value, problem.start, jac=True, method="BFGS", options={"gtol": 1e-7}).fun
-
-
-@pytest.mark.parametrize(
-    ("name", "problem"),
-    # Rprop crawls where long valleys lie across the axes.
-    [(name, problem) for name in QUICK for problem in PROBLEMS if (name, problem) != ("rprop", "quadratic")],
-)
-def test_every_method_finds_the_minimum_and_ends_there(name, problem):
-    objective = PROBLEMS[problem]()
-    passes = list(islice(METHODS[name]().descend(objective, objective.start), 5_000))
-    best = min(p.error for p in passes)
-    assert best == pytest.approx(least(PROBLEMS[problem]()), rel=1e-7, abs=1e-7 if name == "rprop" else 1e-10)
-    assert np.linalg.norm(objective(passes[-1].theta)[1]) < 1e-3
-    if name != "rprop":
-        assert len(passes) < 2_000
-
-
-@pytest.mark.parametrize("name", WHOLE)
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_errors_fall_and_are_those_of_theta_and_passes_are_counted(name, problem):
-    objective = PROBLEMS[problem]()
-    theta = objective.start.copy()
-    before, passes = objective.value(theta)[0], 1
-    for step in islice(METHODS[name]().descend(objective, theta), 60):
-        passes += step.passes
-        assert objective.calls == passes
-        assert step.error == objective.value(step.theta)[0]
-        assert step.learning_rate > 0
-        if name in FALLING:
-            assert step.error <= before
-        before = step.error
-    np.testing.assert_array_equal(theta, objective.start)
-
-
-def same(a, b):
-    assert a._replace(theta=0, state=0) == b._replace(theta=0, state=0)
-    assert a.theta.tobytes() == b.theta.tobytes()
-    assert a.state.keys() == b.state.keys()
-    for key, value in a.state.items():
-        assert type(value) is type(b.state[key])
-        assert np.array_equal(value, b.state[key])
-
-
-@pytest.mark.parametrize("name", WHOLE)
-@pytest.mark.parametrize("make", [*PROBLEMS.values(), Float32])
-@pytest.mark.parametrize("k", [1, 7, 23])
-def test_a_descent_that_was_stopped_goes_on_bit_for_bit(name, make, k):
-    method, objective = METHODS[name](), make()
-    whole, kept = [], []
-    for step in islice(method.descend(objective, objective.start), k + 30):
-        whole.append(step)
-        kept.append(copy.deepcopy(step))
-    for step, as_it_was in zip(whole, kept, strict=True):
-        same(step, as_it_was)  # nothing that was given away has changed since
-    k = min(k, len(whole))
-    for value in kept[k - 1].state.values():
-        assert value is None or isinstance(value, (int, float, np.ndarray))
-    fresh = make()
-    rest = list(islice(method.descend(fresh, kept[k - 1].theta, kept[k - 1].state), 30))
-    assert len(rest) == len(whole) - k
-    for step, as_before in zip(rest, whole[k:], strict=True):
-        same(step, as_before)
-    if len(rest) == 30:
-        assert fresh.calls == sum(step.passes for step in rest)  # nothing was evaluated again
-
-
-@pytest.mark.parametrize("name", WHOLE)
-def test_a_state_that_does_not_fit_is_a_fresh_start(name):
-    objective = Quadratic(5)
-    fresh = next(METHODS[name]().descend(objective, objective.start))
-    other = next(METHODS["gd" if name != "gd" else "cg"]().descend(objective, objective.start)).state
-    smaller = next(METHODS[name]().descend(Quadratic(4), Quadratic(4).start)).state
-    narrow = next(METHODS[name]().descend(objective, objective.start)).state
-    narrow = {k: v.astype(np.float32) if isinstance(v, np.ndarray) else v for k, v in narrow.items()}
-    for state in (None, {}, other, smaller, narrow, {"error": 0.0}):
-        same(next(METHODS[name]().descend(objective, objective.start, state)), fresh)
-
-
-@pytest.mark.parametrize("name", WHOLE)
-def test_nothing_is_done_at_a_stationary_point_or_where_the_error_is_not_finite(name):
-    objective = Quadratic(5)
-    assert list(METHODS[name]().descend(objective, objective.minimum)) == []
-    objective.value = lambda x: (np.nan, x)
-    assert list(METHODS[name]().descend(objective, objective.start)) == []
 
 
 class Rounded(Counted):

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
-from thetanet.data.arrays import Samples
 
 from thetanet import SGD, Adam, CPUEngine, Theta, error_and_gradient
+from thetanet.data.samples import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.engine import Measure
 from thetanet.engine.cpu import kernels, shards
@@ -116,7 +116,7 @@ def test_work_that_is_cut_to_fit_the_caches_gives_the_same_numbers(monkeypatch):
         stepper = engine.stepper(theta, rule, 203)
         stepper.run(samples, np.arange(500), c)
         ends.append(stepper.theta().flat)
-        parts = stepper._runner.segment_starts.shape[1] - 1, stepper._runner.start.shape[1]
+        parts = stepper._runner.segment_starts.shape[1] - 1, stepper._runner.starts.shape[1]
     assert parts == (4, 4)  # segments of the columns, groups of the samples
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-11, atol=1e-12)
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from thetanet.classifier.trainable import TrainableNetwork
 
-from thetanet import load_mnist
+from thetanet import ThetaNetClassifier, load_mnist
 from thetanet.cli import main
 from thetanet.errors import InputError, MissingExtraError
+from thetanet.models.fitted import FittedNetwork
 from thetanet.models.pretrained import load_pretrained_model
 from thetanet.reading import read_numbers
 
@@ -31,7 +31,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def net():
-    return TrainableNetwork.from_model(load_pretrained_model())
+    return FittedNetwork.from_model(load_pretrained_model())
 
 
 @pytest.fixture(scope="module")
@@ -255,11 +255,11 @@ def test_what_is_no_picture_is_refused(grey, words, net):
 def test_other_wrong_arguments_are_refused(sheet, net):
     with pytest.raises(InputError, match="reject_below=2"):
         read_numbers(sheet.grey, net, reject_below=2)
-    small = TrainableNetwork(hidden=3, epochs=1).fit(np.eye(4), np.arange(4))
+    small = ThetaNetClassifier(hidden=3, epochs=1).fit(np.eye(4), np.arange(4))
     with pytest.raises(InputError, match="takes 4 inputs"):
         read_numbers(sheet.grey, small)
     with pytest.raises(InputError, match="not fitted"):
-        read_numbers(sheet.grey, TrainableNetwork(hidden=3))
+        read_numbers(sheet.grey, ThetaNetClassifier(hidden=3))
 
 
 # ------------------------------------------------------------------ drawings and the command line

@@ -19,7 +19,7 @@ from thetanet.theta import Theta
 
 
 class Chunk(Protocol):
-    """Labelled samples in memory, rows are samples (`thetanet.data.arrays.Samples`)."""
+    """Labelled samples in memory, rows are samples (`thetanet.data.samples.Samples`)."""
 
     @property
     def X(self) -> Any:

@@ -102,7 +102,7 @@ class Evaluation:
     samples, mistakes : int
         Number of samples, and of wrong answers.
     accuracy, error : float
-        Share of correct answers, and E per sample.
+        Fraction of correct answers, and E per sample.
     labels : list
         The classes.
     confusion : list of lists of int, or None
@@ -282,7 +282,7 @@ def compute_calibration_error(probability: npt.ArrayLike, correct: npt.ArrayLike
     """Return the expected calibration error (Guo et al. 2017).
 
     Answers are put into 15 bins by their probability; the result is the mean over all answers of the distance
-    between the mean probability and the share of correct answers in their bin.
+    between the mean probability and the fraction of correct answers in their bin.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from thetanet.models.fitted import FittedNetwork, network_of
 from thetanet.theta import Theta
 
 SATURATED = 0.01  # a unit is saturated at a sample where Z is closer than this to 0 or 1
-_ALWAYS = 0.99  # share of the samples at which a unit must be saturated to count as stuck
+_ALWAYS = 0.99  # fraction of the samples at which a unit must be saturated to count as stuck
 _STILL = 0.01  # standard deviation of Z below which a unit acts as a bias
 
 

@@ -28,10 +28,11 @@ def robustness(
     *,
     on_change: Callable[[str], object] | None = None,
 ) -> dict[str, float]:
-    """Return the share of errors on changed images, for each change.
+    """Return the fraction of errors on changed images, for each change.
 
-    Where a change has a direction, the share is the mean over its directions. A source is read once, one part
-    after the other; sources of floating-point numbers twice, as noise and inversion need the highest value.
+    Where a change has a direction, the fraction is the mean over its directions. A source is read once, one
+    part after the other; sources of floating-point numbers twice, as noise and inversion need the highest
+    value.
 
     Parameters
     ----------
@@ -77,9 +78,9 @@ def _image_shape(D_I: int, shape: tuple[int, int] | None) -> tuple[int, int]:
     side = round(D_I**0.5)
     h, w = (side, side) if shape is None else shape
     if h < 1 or h * w != D_I:
-        given = f"shape={shape}: " if shape is not None else ""
+        value = "" if shape is None else f"shape={shape}: "
         raise InputError(
-            f"{given}the D_I={D_I} inputs of the network are not the h x w pixels of an image; give shape"
+            f"{value}the D_I={D_I} inputs of the network are not the h x w pixels of an image; give shape"
         )
     return h, w
 

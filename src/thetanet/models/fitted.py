@@ -211,7 +211,8 @@ def network_of(net: Any) -> FittedNetwork:
     """
     network = getattr(net, "network_", net)
     if not isinstance(network, FittedNetwork):
-        raise InputError(f"net={type(net).__name__}: is no fitted network; call fit, or load a model")
+        state = "is not fitted yet" if hasattr(net, "fit") else "is no network"
+        raise InputError(f"net: {type(net).__name__} {state}; call fit, or load a model")
     return network
 
 

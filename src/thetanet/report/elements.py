@@ -10,7 +10,7 @@ from typing import Any
 _VOID = {"img", "meta", "link"}
 # Control characters are not allowed in HTML, and texts of a model may hold any.
 _CONTROLS = dict.fromkeys([*range(9), 11, *range(12, 32), 127], "\ufffd")
-# Nothing is ever asked of a host, and no script runs, whatever the texts of a model are.
+# The page sends no request and runs no script, whatever the texts of a model are.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 

@@ -23,17 +23,17 @@ def shorten(text: Any, most: int = 60) -> str:
     return full if len(full) <= most else full[: most - 1] + "…"
 
 
-def format_percent(share: Any) -> str:
-    """Return a share as a percentage; only what is exactly 100% is called so."""
-    share = float(share)
-    rounded = f"{share:.2%}"
-    if rounded == "100.00%" and share < 1:
+def format_percent(fraction: Any) -> str:
+    """Return a fraction as a percentage, such that only 1 becomes 100.00% and only 0 becomes 0.00%."""
+    fraction = float(fraction)
+    rounded = f"{fraction:.2%}"
+    if rounded == "100.00%" and fraction < 1:
         return "over 99.99%"
-    return "under 0.01%" if rounded == "0.00%" and share > 0 else rounded
+    return "under 0.01%" if rounded == "0.00%" and fraction > 0 else rounded
 
 
 def render_confusion(evaluation: Evaluation) -> Html | None:
-    """Return the confusion matrix as a table, coloured by the share within the row on a root scale.
+    """Return the confusion matrix as a table, coloured by the fraction of the row on a root scale.
 
     Of many classes: the commonest confusions.
     """
@@ -48,7 +48,7 @@ def render_confusion(evaluation: Evaluation) -> Html | None:
         pairs = [np.unravel_index(place, wrong.shape) for place in places]
         rows = [(names[i], (names[j], {"class_": "text"}), f"{wrong[i, j]:,}") for i, j in pairs]
         return table("The commonest confusions", ("true class", "answer", "samples"), rows) if rows else None
-    share = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+    fraction = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
     rows = [
         (
             name,
@@ -56,8 +56,9 @@ def render_confusion(evaluation: Evaluation) -> Html | None:
                 (
                     f"{counts[i, j]:,}" if counts[i, j] else "·",
                     {
-                        "class_": ("right" if i == j else "wrong") + (" deep" if share[i, j] > 0.6 else ""),
-                        "style": f"--share:{share[i, j]:.0%}",
+                        "class_": ("right" if i == j else "wrong")
+                        + (" deep" if fraction[i, j] > 0.6 else ""),
+                        "style": f"--share:{fraction[i, j]:.0%}",
                     },
                 )
                 for j in range(len(names))
@@ -231,7 +232,7 @@ def render_mistakes(evaluation: Evaluation, shape: tuple[int, int] | None) -> li
 def render_weights(
     network: FittedNetwork, inspection: Inspection, shape: tuple[int, int] | None, names: Sequence[str] | None
 ) -> list[Html]:
-    """Return what the weights and the hidden units look like."""
+    """Return pictures or tables of the weights, and the health of the hidden units."""
     parts = []
     theta = network.theta
     if shape is not None:
@@ -292,10 +293,10 @@ def render_robustness(errors: Mapping[str, float]) -> list[Html]:
     rows = [
         (
             name,
-            format_percent(share),
-            (element("span", style=f"--share:{share:.1%}"), {"class_": "bar", "aria_hidden": "true"}),
+            format_percent(fraction),
+            (element("span", style=f"--share:{fraction:.1%}"), {"class_": "bar", "aria_hidden": "true"}),
         )
-        for name, share in errors.items()
+        for name, fraction in errors.items()
     ]
     note = "The same samples, changed; where a change has a direction, the mean over its directions."
     return [element("p", note), table("Errors on changed images", ("change", "errors", ""), rows)]

@@ -36,7 +36,7 @@ def stream(
 
 
 async def _events(training: Training, seen: int, ending: Callable[[], bool]) -> AsyncIterator[str]:
-    told: tuple[Any, ...] = ()
+    sent: tuple[Any, ...] = ()
     progress, quiet = -1.0, 0.0
     yield "retry: 1000\n\n"
     while True:
@@ -46,8 +46,8 @@ async def _events(training: Training, seen: int, ending: Callable[[], bool]) -> 
             seen += 1
             news += _event("epoch", record, seen)
         now = (state, training.problem, training.epochs, training.test_accuracy)
-        if now != told:
-            told = now
+        if now != sent:
+            sent = now
             news += _event(
                 "state", dict(zip(("state", "problem", "epochs", "test_accuracy"), now, strict=True))
             )

@@ -1,4 +1,4 @@
-"""What stands before the application: who may ask, how much, for how long, and what a browser may do with it.
+"""Middleware before the application: checks hosts, origins, sizes and times of requests, and adds headers.
 
 A page on loopback is reached by every other page that the same browser has open. They are kept out by three
 checks: the host is named by a number or is one we know (a foreign name that resolves to 127.0.0.1 is DNS
@@ -36,7 +36,7 @@ _READS = {"GET", "HEAD", "OPTIONS"}
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
 
 
-def host_name(given: str) -> str:
+def host_name(address: str) -> str:
     """Return the name of a host as browsers send it, out of `my.box`, `my.box:8000` or `http://my.box/`.
 
     Raises
@@ -45,17 +45,17 @@ def host_name(given: str) -> str:
         If there is none in it.
     """
     try:
-        name = urlsplit(given if "//" in given else f"//{given}").hostname or ""
+        name = urlsplit(address if "//" in address else f"//{address}").hostname or ""
         name = name.encode("idna").decode("ascii")
     except ValueError:
         name = ""
     if not _NAME.fullmatch(name):
-        raise InputError(f"host {given!r}: is no name that browsers could call; give one such as my.box")
+        raise InputError(f"host {address!r}: is no name that browsers could call; give one such as my.box")
     return name
 
 
 def is_number(name: str) -> bool:
-    """Tell whether a host is named by its address."""
+    """Whether a host is named by its address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

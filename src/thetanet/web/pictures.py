@@ -37,7 +37,7 @@ class Pictures:
         self._threads: set[threading.Thread] = set()
 
     def under_way(self) -> bool:
-        """Tell whether a thread is still reading."""
+        """Return whether a thread is still reading."""
         return bool(self._threads)
 
     async def read(self, picture: bytes, network: FittedNetwork) -> ReadingInfo:

@@ -32,7 +32,7 @@ from thetanet.engine.cpu.tiles import propagate
 from thetanet.errors import InputError
 from thetanet.theta import Theta
 
-_ENOUGH = 2e6  # floating-point operations in a step from which a second thread is worth its meeting
+_ENOUGH = 2e6  # floating-point operations in a step from which a second thread is worth its barrier
 _COMPILING = "thetanet: compiling for this kind of data, once on this machine: 15 to 30 seconds"
 _FEW_INPUTS = 256  # inputs up to which our own dense products are at least as quick as BLAS for any width
 _PASS_BATCH = 512  # samples in a tile of a whole pass

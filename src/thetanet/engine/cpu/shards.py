@@ -23,7 +23,7 @@ from thetanet.theta import Theta
 
 DENSITY = 0.45  # share of non-zeros above which the dense products are quicker (measured, see DECISIONS.md)
 _SEGMENT, _GROUP = 60_000, 30_000  # bytes of W1 and of delta2 that stay in the first-level cache while in use
-_WORD = 8  # bytes that are looked at together
+_WORD = 8  # bytes that are tested at once
 _INDICES = 65_536  # samples that a sorted column can name (uint16)
 _GRADIENT, _DENSE_GRADIENT = 8192, 400_000  # numbers of a gradient on their way to the rule
 
@@ -126,13 +126,13 @@ class PackedSamples:
         return len(self.active_inputs) * float(self.density if self.sparse else 1)
 
     def columns_of(self, threads: int, segments: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-        """Share the columns out so that each thread has about the same number of non-zeros.
+        """Divide the columns so that each thread has about the same number of non-zeros.
 
         Returns
         -------
         first : (threads + 1,)
             The first column of each thread.
-        at : (M, threads * segments + 1)
+        starts : (M, threads * segments + 1)
             Where each segment of columns begins among the non-zeros of each sample.
         """
         n = len(self.active_inputs)
@@ -142,9 +142,10 @@ class PackedSamples:
         cuts = np.searchsorted(np.cumsum(self.counts), self.counts.sum() * np.arange(1, threads) / threads)
         first = np.concatenate([[0], np.minimum(cuts + 1, n), [n]]).astype(np.int64)
         each = [np.linspace(low, high, segments, endpoint=False) for low, high in pairwise(first)]
-        at = np.empty((self.M, threads * segments + 1), np.uint32)
-        kernels.share_out(self.begins, self.column, np.concatenate([*each, [n]]).astype(np.int64), at)
-        return first, at
+        starts = np.empty((self.M, threads * segments + 1), np.uint32)
+        cuts = np.concatenate([*each, [n]]).astype(np.int64)
+        kernels.write_segment_starts(self.begins, self.column, cuts, starts)
+        return first, starts
 
 
 def _non_zeros(X: Any) -> NDArray[np.int64]:
@@ -192,7 +193,7 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
 class Shards:
     """Theta and the state of a rule, cut by hidden units.
 
-    Each thread owns consecutive units in blocks of W; the last one is filled up with units held at zero.
+    Each thread owns consecutive units in blocks of W; the last one is filled up with units that stay zero.
     """
 
     def __init__(
@@ -222,12 +223,12 @@ class Shards:
         self.scatter()
 
     def _move(self, inwards: bool) -> None:
-        whole = [self.theta, *(self.theta.like(s) for s in self.state)]
+        vectors = [self.theta, *(self.theta.like(s) for s in self.state)]
         for t, blocks in enumerate(self.units):
             for j, units in enumerate(blocks):
                 width = units.stop - units.start
                 parts = [self.parts[t][j], *self.states[t][:, j]]
-                for full, part in zip(whole, parts, strict=True):
+                for full, part in zip(vectors, parts, strict=True):
                     rows = part.reshape(-1, self.W)[:, :width]
                     n = len(self.active_inputs)
                     if inwards:
@@ -238,7 +239,7 @@ class Shards:
                         full.b1[units] = rows[0]
                         full.W1[self.active_inputs, units] = rows[1 : n + 1]
                         full.W2[units] = rows[n + 1 :].T
-        for s, full in enumerate(whole):
+        for s, full in enumerate(vectors):
             biases = self.bias if s == 0 else self.bias_state[:, s - 1]
             if inwards:
                 biases[...] = full.b2
@@ -254,8 +255,8 @@ class Shards:
         self._move(inwards=False)
 
 
-def _parts(size: float, fits: int, non_zeros: float, enough: int) -> int:
-    """Return into how many parts to cut what does not fit into a cache: none with few non-zeros in a part."""
+def _count_parts(size: float, fits: int, non_zeros: float, enough: int) -> int:
+    """Return the number of parts that each fit into a cache; 1 where a part would have few non-zeros."""
     parts = max(1, math.ceil(size / fits))
     return parts if non_zeros >= enough * parts else 1
 
@@ -275,60 +276,83 @@ class BatchRunner:
         use_own_gemm: bool,
     ) -> None:
         self.shards, self.packed, self.batch_size, self.pool = shards, packed, batch_size, pool
-        self.update, self.use_own_gemm = update, use_own_gemm
-        self.decay_index = -1 if decay_index is None else int(decay_index)
-        without = shards.theta.D_O <= kernels.FEW and (packed.sparse or use_own_gemm)
-        self.blas = 0 if without else kernels.gemm_address(packed.dtype.name)
         T, n, W, dtype = len(shards.parts), len(packed.active_inputs), shards.W, packed.dtype
         D_O = shards.theta.D_O
+        self.update, self.lazy = update, bool(lazy) and batch_size <= _INDICES
+        self.decay_index = -1 if decay_index is None else int(decay_index)
+        without = D_O <= kernels.FEW and (packed.sparse or use_own_gemm)
+        self.blas = 0 if without else kernels.gemm_address(dtype.name)
+        self.products = kernels.Products(use_own_gemm, self.blas)
         row = W * dtype.itemsize
         mean = packed.density * n if packed.sparse else 0  # non-zeros of a sample
-        self.first, self.segment_starts = packed.columns_of(T, _parts(n * row / T, _SEGMENT, mean / T, 12))
-        self.lazy = lazy and batch_size <= _INDICES
+        first, self.segment_starts = packed.columns_of(T, _count_parts(n * row / T, _SEGMENT, mean / T, 12))
         per_column = 0 if self.lazy else packed.density * batch_size
-        groups = max(_parts(batch_size * row, _GROUP, per_column, 6), -(-batch_size // _INDICES))
-        self.group = -(-batch_size // groups)
+        groups = max(_count_parts(batch_size * row, _GROUP, per_column, 6), -(-batch_size // _INDICES))
+        self.sparse = kernels.SparseInputs(
+            packed.begins, packed.column, packed.value, packed.scale, self.segment_starts, first,
+            -(-batch_size // groups),
+        )  # fmt: skip
+        self.dense = kernels.DenseInputs(packed.X, packed.active_inputs, packed.factor)
+        self.targets = kernels.Targets(packed.classes, packed.targets, packed.weights)
+        self.parts = [
+            kernels.Shard(part, state, widths, W, bias, bias_state)
+            for part, state, widths, bias, bias_state in zip(
+                shards.parts, shards.states, shards.widths, shards.bias, shards.bias_state, strict=True
+            )
+        ]
         most = int(np.diff(packed.begins).max()) if packed.sparse and packed.M else 0
-        self.Z = [_aligned((shards.blocks, batch_size, W), dtype) for _ in range(T)]
-        self.delta = [_aligned((batch_size, W), dtype) for _ in range(T)]
         room = max(_GRADIENT if packed.sparse or use_own_gemm else min(n * W, _DENSE_GRADIENT), W * D_O)
-        self.gradient = [_aligned((room,), dtype) for _ in range(T)]
-        self.partial = np.empty((2, T, batch_size, D_O), dtype)
-        self.Y, self.delta3 = np.empty((2, T, batch_size, D_O), dtype)
+        lanes = kernels.BYTES // dtype.itemsize
+        width = -(-D_O // lanes) * lanes
         # Rows an odd number of cache lines apart: lines a power of 2 apart share few places in the cache.
         lines = -(-n * dtype.itemsize // 64) | 1
         row_of_tile = lines * 64 // dtype.itemsize
-        self.tile = _aligned((3, 0 if packed.sparse else batch_size, row_of_tile), dtype)
-        self.start, self.stop = np.zeros((2, 2, groups, n if packed.sparse else 0), np.uint32)
-        self.sample = np.empty((2, T, batch_size * most), np.uint16)
-        self.number = np.empty((2, T, batch_size * most), packed.value.dtype)
-        self.touched = np.zeros((2, n + T), np.int64)
+        self.starts, stops = np.zeros((2, 2, groups, n if packed.sparse else 0), np.uint32)
+        Y, delta3 = np.empty((2, T, batch_size, D_O), dtype)
+        common = {
+            "partial": np.empty((2, T, batch_size, D_O), dtype),
+            "Y": Y,
+            "delta3": delta3,
+            "tile": _aligned((3, 0 if packed.sparse else batch_size, row_of_tile), dtype),
+            "column_starts": self.starts,
+            "column_stops": stops,
+            "samples": np.empty((2, T, batch_size * most), np.uint16),
+            "values": np.empty((2, T, batch_size * most), packed.value.dtype),
+            "columns_seen": np.zeros((2, n + T), np.int64),
+            "measures": np.zeros((1, T, 3)),
+        }
+        self.buffers = [
+            kernels.Buffers(
+                Z=_aligned((shards.blocks, batch_size, W), dtype),
+                delta=_aligned((batch_size, W), dtype),
+                gradient=_aligned((room,), dtype),
+                W2_rows=_aligned((W * width,), dtype),
+                A2_rows=_aligned((batch_size * width,), dtype),
+                **common,
+            )
+            for _ in range(T)
+        ]
 
     def run(
         self, order: NDArray[Any], coefficients: NDArray[Any], decay: float, mean: bool, learn: bool = True
     ) -> NDArray[np.float64]:
-        """Take one step for each row of `coefficients`; returns the measure of each mini-batch."""
-        p, s, T = self.packed, self.shards, len(self.shards.parts)
-        c = np.zeros((len(coefficients), COEFFICIENTS), p.dtype)
+        """Take one step for each row of `coefficients`; return the measure of each mini-batch."""
+        T = len(self.parts)
+        c = np.zeros((len(coefficients), COEFFICIENTS), self.packed.dtype)
         c[:, : coefficients.shape[1]] = coefficients
         order = np.ascontiguousarray(order, np.int64)
-        barrier, total = np.zeros(8, np.int64), np.zeros((len(c) + 1, T, 3))
+        barrier, measures = np.zeros(8, np.int64), np.zeros((len(c) + 1, T, 3))
+        descent = kernels.Descent(self.update, c, float(decay), self.decay_index, mean, self.lazy, learn)
 
         def work(t: int) -> None:
             kernels.steps(
-                t, T, barrier, 0,
-                p.begins, self.segment_starts, p.column, p.value, p.scale, self.first, self.group,
-                p.X, p.active_inputs, p.factor,
-                p.classes, p.targets, p.weights, order, self.batch_size,
-                s.parts[t], s.states[t], s.bias, s.bias_state, s.widths[t], s.W, s.theta.D_O,
-                c, decay, self.decay_index, mean, self.update, self.blas, self.use_own_gemm, self.lazy, learn,
-                self.Z[t], self.delta[t], self.partial, self.Y, self.delta3, self.tile, self.gradient[t],
-                self.start, self.stop, self.sample, self.number, self.touched, total,
+                t, T, barrier, self.sparse, self.dense, self.targets, order, self.batch_size,
+                self.parts[t], descent, self.products, self.buffers[t]._replace(measures=measures),
             )  # fmt: skip
 
         others = [self.pool.submit(work, t) for t in range(1, T)] if self.pool is not None else []
         work(0)
         for other in others:
             other.result()
-        measures: NDArray[np.float64] = total[:-1].sum(axis=1)
-        return measures
+        of_batches: NDArray[np.float64] = measures[:-1].sum(axis=1)
+        return of_batches

@@ -1,9 +1,9 @@
 """Compiled loops: mini-batch steps over a shard of the hidden units, one call for many steps.
 
-Each thread calls `steps` with its own blocks of hidden units. A block of W units lies together in memory,
-row by row: the bias row b1, the rows of W1 (only inputs that are ever lit), then W2 transposed, (D_O, W).
-Threads meet once a step, to add up A2. What they share is written alternately into two buffers, so that a
-thread that is one step ahead never overwrites what another still reads.
+Each thread calls `steps` with blocks of hidden units of its own. A block of W units lies together in memory,
+row by row: the bias row b1, the rows of W1 (active inputs only), then W2 transposed, (D_O, W).
+Threads wait for each other once a step, to add up A2. Common arrays are written alternately into two
+buffers, so that a thread that is one step ahead never overwrites what another still reads.
 
 numba is named in this folder only. Calls release the GIL.
 
@@ -24,25 +24,57 @@ from numba.extending import get_cython_function_address, register_jitable
 
 from thetanet.engine.cpu.kernels import loops, warping, zeros
 from thetanet.engine.cpu.kernels.caching import cached, cached_callback
-from thetanet.engine.cpu.kernels.instructions import BYTES, VECTORS, flush_subnormals, restore, shifted
-from thetanet.engine.cpu.kernels.loops import FEW
+from thetanet.engine.cpu.kernels.instructions import (
+    BYTES,
+    VECTORS,
+    flush_subnormals,
+    offset_pointer,
+    restore_subnormals,
+)
+from thetanet.engine.cpu.kernels.loops import (
+    FEW,
+    Buffers,
+    DenseInputs,
+    Descent,
+    Products,
+    Shard,
+    SparseInputs,
+    Targets,
+)
 from thetanet.engine.cpu.kernels.products import QUICKER_THAN_BLAS
 
 __all__ = [
-    "BYTES", "FEW", "QUICKER_THAN_BLAS", "VECTORS",
-    "compress", "compress_bytes", "count_bytes", "gemm_address", "row_update", "share_out", "steps", "warp",
+    "BYTES",
+    "FEW",
+    "QUICKER_THAN_BLAS",
+    "VECTORS",
+    "Buffers",
+    "DenseInputs",
+    "Descent",
+    "Products",
+    "Shard",
+    "SparseInputs",
+    "Targets",
+    "compress",
+    "compress_bytes",
+    "count_bytes",
+    "gemm_address",
+    "row_update",
+    "steps",
+    "warp",
+    "write_segment_starts",
 ]  # fmt: skip
 
 _SOURCES = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
 ).hexdigest()
-_steps, _compress, _share_out = loops.steps, zeros.compress, zeros.share_out
+_steps, _compress, _write_segment_starts = loops.steps, zeros.compress, zeros.write_segment_starts
 _warp, _compress_bytes, _count_bytes = warping.warp, zeros.compress_bytes, zeros.count_bytes
 
 
 @cache
 def gemm_address(dtype: str) -> int:
-    """Return the address of SciPy's matrix product; asked for only where it is used."""
+    """Return the address of SciPy's matrix product; looked up only where it is used."""
     name = {"float32": "sgemm", "float64": "dgemm"}[dtype]
     return int(get_cython_function_address("scipy.linalg.cython_blas", name))
 
@@ -52,9 +84,8 @@ def _cached(fingerprint: str) -> tuple[Any, ...]:
     def steps(*arguments):
         fingerprint  # noqa: B018
         before = flush_subnormals()
-        found = _steps(*arguments)
-        restore(before)
-        return found
+        _steps(*arguments)
+        restore_subnormals(before)
 
     @cached
     def compress(*arguments):
@@ -62,9 +93,9 @@ def _cached(fingerprint: str) -> tuple[Any, ...]:
         return _compress(*arguments)
 
     @cached
-    def share_out(*arguments):
+    def write_segment_starts(*arguments):
         fingerprint  # noqa: B018
-        return _share_out(*arguments)
+        return _write_segment_starts(*arguments)
 
     @cached
     def warp(*arguments):
@@ -81,10 +112,10 @@ def _cached(fingerprint: str) -> tuple[Any, ...]:
         fingerprint  # noqa: B018
         return _count_bytes(*arguments)
 
-    return steps, compress, share_out, warp, compress_bytes, count_bytes
+    return steps, compress, write_segment_starts, warp, compress_bytes, count_bytes
 
 
-steps, compress, share_out, warp, compress_bytes, count_bytes = _cached(_SOURCES)
+steps, compress, write_segment_starts, warp, compress_bytes, count_bytes = _cached(_SOURCES)
 
 
 @cache
@@ -103,30 +134,31 @@ def _row_update(update: Any, slots: int, fingerprint: str, dtype: str, average: 
     number = getattr(types, dtype)
     pointer = types.CPointer(number)
     signature = types.void(pointer, pointer, pointer, pointer, types.int64, types.int64)
-    own = slots - (average > 0)
+    rule_slots = slots - (average > 0)
 
     def body(theta, gradient, state, c, n, stride):
         fingerprint  # noqa: B018
         p, g = carray(theta, n), carray(gradient, n)
+        # Written out, since compiled tuples have a fixed length: all COEFFICIENTS of descent/rule.py.
         k = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9])
-        if own == 0:
+        if rule_slots == 0:
             for i in range(n):
                 p[i], _ = update(p[i], g[i], (), k)
-        elif own == 1:
+        elif rule_slots == 1:
             s = carray(state, n)
             for i in range(n):
                 p[i], (s[i],) = update(p[i], g[i], (s[i],), k)
-        elif own == 2:
-            s, r = carray(state, n), carray(shifted(state, stride), n)
+        elif rule_slots == 2:
+            s, r = carray(state, n), carray(offset_pointer(state, stride), n)
             for i in range(n):
                 p[i], (s[i], r[i]) = update(p[i], g[i], (s[i], r[i]), k)
         else:
-            s, r = carray(state, n), carray(shifted(state, stride), n)
-            q = carray(shifted(state, 2 * stride), n)
+            s, r = carray(state, n), carray(offset_pointer(state, stride), n)
+            q = carray(offset_pointer(state, 2 * stride), n)
             for i in range(n):
                 p[i], (s[i], r[i], q[i]) = update(p[i], g[i], (s[i], r[i], q[i]), k)
         if average:
-            mean = carray(shifted(state, own * stride), n)
+            mean = carray(offset_pointer(state, rule_slots * stride), n)
             for i in range(n):
                 mean[i] = c[average] * mean[i] + (number(1) - c[average]) * p[i]
 

@@ -128,7 +128,7 @@ def sparse_dense_product(typingctx, out, rows, W, index, value, n):
 
 
 @intrinsic
-def call(typingctx, update, theta, theta_at, gradient, n, state, state_at, stride, c, c_at):
+def call_rule(typingctx, update, theta, theta_at, gradient, n, state, state_at, stride, c, c_at):
     """Call the compiled rule at address `update` for n parameters; slots of state are `stride` apart."""
     signature = types.void(update, theta, theta_at, gradient, n, state, state_at, stride, c, c_at)
 
@@ -151,11 +151,11 @@ def call(typingctx, update, theta, theta_at, gradient, n, state, state_at, strid
 
 
 @intrinsic
-def gemm(typingctx, blas, a_turned, b_turned, m, n, k, a, lda, b, ldb, beta, c, ldc):
+def gemm(typingctx, blas, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc):
     """C = A B + beta C, row by row in memory, by the BLAS function at address `blas`.
 
-    C is (m, n); A (m, k), or stored as (k, m) if `a_turned`; B (k, n), or stored as (n, k) if `b_turned`;
-    ld* are the lengths of their rows in memory.
+    C is (m, n); A (m, k), or stored as (k, m) if `transpose_a`; B (k, n), or stored as (n, k) if
+    `transpose_b`; ld* are the lengths of their rows in memory.
     """
     signature = types.void(
         blas, types.boolean, types.boolean, types.int64, types.int64, types.int64,
@@ -163,7 +163,7 @@ def gemm(typingctx, blas, a_turned, b_turned, m, n, k, a, lda, b, ldb, beta, c, 
     )  # fmt: skip
 
     def codegen(context, builder, signature, arguments):
-        blas, a_turned, b_turned, m, n, k, a, lda, b, ldb, beta, c, ldc = arguments
+        blas, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc = arguments
         i8, i32, kind = ir.IntType(8), ir.IntType(32), beta.type
 
         def stored(value: Any) -> Any:
@@ -171,17 +171,17 @@ def gemm(typingctx, blas, a_turned, b_turned, m, n, k, a, lda, b, ldb, beta, c, 
             builder.store(value, place)
             return place
 
-        def letter(turned: Any) -> Any:
-            turned = builder.trunc(turned, ir.IntType(1)) if turned.type.width > 1 else turned
-            return stored(builder.select(turned, ir.Constant(i8, ord("T")), ir.Constant(i8, ord("N"))))
+        def letter(transpose: Any) -> Any:
+            flag = builder.trunc(transpose, ir.IntType(1)) if transpose.type.width > 1 else transpose
+            return stored(builder.select(flag, ir.Constant(i8, ord("T")), ir.Constant(i8, ord("N"))))
 
         def whole(value: Any) -> Any:
             return stored(builder.trunc(value, i32))
 
         # BLAS stores matrices by columns: what it sees is C^T = B^T A^T.
         passed = [
-            letter(b_turned), letter(a_turned), whole(n), whole(m), whole(k), stored(ir.Constant(kind, 1.0)),
-            b, whole(ldb), a, whole(lda), stored(beta), c, whole(ldc),
+            letter(transpose_b), letter(transpose_a), whole(n), whole(m), whole(k),
+            stored(ir.Constant(kind, 1.0)), b, whole(ldb), a, whole(lda), stored(beta), c, whole(ldc),
         ]  # fmt: skip
         function = ir.FunctionType(ir.VoidType(), [p.type for p in passed])
         builder.call(builder.inttoptr(blas, function.as_pointer()), passed)
@@ -228,7 +228,7 @@ def read_atomic(typingctx, array, place):
 
 
 @intrinsic
-def shifted(typingctx, pointer, n):
+def offset_pointer(typingctx, pointer, n):
     """Return pointer + n."""
 
     def codegen(context, builder, signature, arguments):
@@ -299,10 +299,10 @@ def exp_minus(typingctx, a):
 
 @intrinsic
 def flush_subnormals(typingctx):
-    """Let this thread take numbers below the smallest normal one for 0; return what `restore` needs.
+    """Let this thread treat subnormal numbers as 0; return the argument of `restore_subnormals`.
 
-    What a rule remembers of an input that is rarely lit fades to such numbers, and arithmetic with them takes
-    a hundred times as long.
+    The state of a rule for an input that is rarely active fades to such numbers, and arithmetic with them
+    takes a hundred times as long.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -324,8 +324,8 @@ def flush_subnormals(typingctx):
 
 
 @intrinsic
-def restore(typingctx, before):
-    """Undo `flush_subnormals`: the thread is not ours alone."""
+def restore_subnormals(typingctx, before):
+    """Undo `flush_subnormals`: other code runs on this thread too."""
 
     def codegen(context, builder, signature, arguments):
         if _MACHINE == "x86_64":

@@ -1,4 +1,4 @@
-"""The outputs of a mini-batch: E, the number of right answers, and delta3."""
+"""The outputs of a mini-batch: E, the number of correct answers, and delta3."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from thetanet.engine.cpu.kernels.instructions import exp_minus
 
 
 @njit(**OPTIONS)
-def outputs(low, high, rows, partial, bias, classes, targets, weights, Y, delta3, total):
-    """From the sums over hidden units to delta3 = w (Y - L), for rows low..high of a mini-batch.
+def outputs(low, high, rows, partial, bias, classes, targets, weights, Y, delta3, measures):
+    """Compute delta3 = w (Y - L) from the sums over hidden units, for rows low..high of a mini-batch.
 
-    Adds E, the number of right answers and of samples to `total`. ln(1 + e) is summed as the logarithm of a
-    product. What goes over all outputs at once is vectorised; the rest has no branch on data.
+    Add E, the number of correct answers and the weight of the samples to `measures`. ln(1 + e) is summed as
+    the logarithm of a product. Loops over all outputs are vectorised; the rest has no branch on data.
     """
     D_O, T = Y.shape[1], partial.shape[0]
     kind = Y.dtype.type
@@ -24,9 +24,9 @@ def outputs(low, high, rows, partial, bias, classes, targets, weights, Y, delta3
         for k in range(D_O):
             A2[b * D_O + k] = bias[k]
     for u in range(T):
-        more = partial[u, low:high].reshape(-1)
+        terms = partial[u, low:high].reshape(-1)
         for i in range(len(A2)):
-            A2[i] += more[i]
+            A2[i] += terms[i]
     for i in range(len(A2)):
         y[i] = exp_minus(abs(A2[i]))
     product = 1.0
@@ -55,10 +55,10 @@ def outputs(low, high, rows, partial, bias, classes, targets, weights, Y, delta3
             for k in range(D_O):
                 E -= targets[row, k] * A2[at + k]
                 wrong += (A2[at + k] > 0) != (targets[row, k] > 0.5)
-        total[0] += w * E
-        total[1] += w * (wrong == 0)
-        total[2] += w
-    total[0] += math.log(product)
+        measures[0] += w * E
+        measures[1] += w * (wrong == 0)
+        measures[2] += w
+    measures[0] += math.log(product)
     for i in range(len(y)):
         y[i] = (kind(1) if A2[i] >= 0 else y[i]) / (kind(1) + y[i])
         A2[i] = y[i]

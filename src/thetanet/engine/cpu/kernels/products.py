@@ -15,7 +15,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from thetanet.engine.cpu.kernels.barrier import OPTIONS
-from thetanet.engine.cpu.kernels.instructions import BYTES, shifted
+from thetanet.engine.cpu.kernels.instructions import BYTES, offset_pointer
 
 # Rows of the result at a time, for 1 to 6 vectors of it: the most whose sums fit into 16 registers.
 _ROWS = (0, 6, 5, 4, 3, 2, 2)
@@ -144,8 +144,8 @@ def add_product(out, rows, W, lanes, a, a_row, a_term, m, n):
             while i < m:
                 count = height if i + height <= m else 1
                 _multiply(
-                    shifted(out, i * W + column), W, shifted(rows, k * W + column), W,
-                    shifted(a, i * a_row + k * a_term), a_row, a_term, terms, width, count,
+                    offset_pointer(out, i * W + column), W, offset_pointer(rows, k * W + column), W,
+                    offset_pointer(a, i * a_row + k * a_term), a_row, a_term, terms, width, count,
                 )  # fmt: skip
                 i += count
         column += width * lanes
