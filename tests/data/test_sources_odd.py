@@ -190,7 +190,7 @@ def test_what_is_never_met_again_leaves_no_note(tmp_path):
 
 
 def test_old_notes_go_and_other_files_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(survey_cache, "MOST_FILES", 2)
+    monkeypatch.setattr(survey_cache, "MAX_FILES", 2)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.json").write_text("{}")
     for n in range(4):

@@ -143,7 +143,7 @@ class SamplesWriter:
             now, before = ("sparse" if kind else "dense" for kind in (sparse, self.sparse))
             raise InputError(f"X has {X.shape[1]} {now} inputs, those before {self.D_I} {before} ones")
         if sparse:
-            if not X.has_canonical_format:  # else the caller's own would be sorted
+            if not X.has_canonical_format:  # or the matrix of the caller would be sorted
                 X = X.copy()
                 X.sum_duplicates()
             self._writers[CSR_FILES[0]].append(X.data)
