@@ -54,7 +54,7 @@ ONLY = {
     "distributed": {"engine/dask/"},
     "onnx": set(),
     "matplotlib": {"plots/"},
-    "pyarrow": {"data/formats/columns.py"},
+    "pyarrow": {"data/formats/table.py"},
     "PIL": {"data/formats/picture.py", "reading/annotate.py"},
     "typer": {"cli/"},
     "fastapi": {"web/app.py"},

@@ -67,7 +67,10 @@ def broken_npz(path, content):
         ({"X": X, "y": Y[:2]}, r"X has shape \(3, 2, 4\) and y \(2,\)"),
         ({"X": X[:0], "y": Y[:0]}, "there are no samples in it"),
         ({"X": X, "y": Y, "X_test": X}, "only one of X_test and y_test"),
-        ({"X": X, "y": np.array([0, None, 1], object)}, r"holds object; give .* texts by y.astype\(str\)"),
+        (
+            {"X": X, "y": np.array([0, None, 1], object)},
+            r"y holds Python objects; write texts as y.astype\(str\)",
+        ),
         (b"PK\x03\x04 not a zip file", "cannot be read as .npz"),
         (b"", "cannot be read as .npz"),
     ],

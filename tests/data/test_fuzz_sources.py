@@ -148,7 +148,7 @@ class Csv(Npy):
         return folder / "d.csv"
 
     def open(self, path):
-        return csv_source(path, "label", piece=400, skip_bad=self.skip_bad)
+        return csv_source(path, target="label", piece=400, skip_bad=self.skip_bad)
 
     def truth(self, content):
         text = content.decode(errors="replace").removeprefix("\ufeff")

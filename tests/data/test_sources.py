@@ -12,8 +12,8 @@ from scipy import sparse
 
 from thetanet import ThetaNetClassifier, array_source, batches_source, open_source
 from thetanet.cli import main
+from thetanet.data import files
 from thetanet.data.convert import convert
-from thetanet.data.formats import lines, npy, parquet
 from thetanet.data.formats.csv import csv_source
 from thetanet.data.formats.idx import write_idx
 from thetanet.data.formats.images import images_source
@@ -223,7 +223,7 @@ def test_indices_begin_at_0_in_all_files_if_they_do_in_one(tmp_path):
 
 def test_a_row_group_that_is_too_large_is_unpacked_first(tmp_path):
     write_parquet(tmp_path)
-    source = parquet_source(tmp_path / "d.parquet", largest=500)
+    source = parquet_source(tmp_path / "d.parquet", max_group_bytes=500)
     np.testing.assert_array_equal(joined(source)[0], X)
     folder = source.parts[0].X.path
     assert os.path.exists(folder)
@@ -452,8 +452,7 @@ def test_a_file_that_changes_or_shrinks_is_told(tmp_path, write, monkeypatch):
         joined(source)
     # Shrinks after that was looked at:
     path.write_bytes(content[: len(content) // 2])
-    for module in (npy, lines, parquet):
-        monkeypatch.setattr(module, "stamp_of", lambda file: stamp)
+    monkeypatch.setattr(files, "file_stamp", lambda file: stamp)
     stamp = (
         getattr(source.parts[0], "stamp", None)
         or getattr(source.parts[0], "lines", getattr(source.parts[0], "X", None)).stamp

@@ -16,8 +16,8 @@ from thetanet.data.alignment import align_source
 from thetanet.data.convert import convert
 from thetanet.data.feature_names import order_names
 from thetanet.data.formats import npy
-from thetanet.data.formats.columns import check_same_names, target_of
 from thetanet.data.formats.parquet import parquet_source
+from thetanet.data.formats.table import check_same_names, find_target
 from thetanet.data.open import open_test_source
 from thetanet.data.scaling import Scaling
 from thetanet.data.survey import survey_source
@@ -88,7 +88,7 @@ def test_one_column_of_all_inputs_has_no_names_to_compare(tmp_path):
 
 def test_what_is_unpacked_first_keeps_its_names_and_their_order(tmp_path):
     path = write_table(tmp_path / "d.parquet", {"b": [3, 4], "a": [1, 2], "y": [0, 1]})
-    source = parquet_source(path, inputs=["a", "b"], largest=8)
+    source = parquet_source(path, inputs=["a", "b"], max_group_bytes=8)
     assert source.feature_names == ["a", "b"]
     assert joined(source)[0].tolist() == [[1, 3], [2, 4]]
 
@@ -190,7 +190,7 @@ def test_what_is_never_met_again_leaves_no_note(tmp_path):
 
 
 def test_old_notes_go_and_other_files_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(survey_cache, "MOST_FILES", 2)
+    monkeypatch.setattr(survey_cache, "MAX_FILES", 2)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.json").write_text("{}")
     for n in range(4):
@@ -524,7 +524,7 @@ def test_arguments_of_open_source_are_checked(tmp_path, path, options, says):
 def test_names_of_wide_tables_are_compared_in_time():
     names = [f"p{n}" for n in range(50_000)]
     begun = time.process_time()
-    assert target_of("d.csv", [*names, "y"], None) == "y"
+    assert find_target("d.csv", [*names, "y"], None) == "y"
     check_same_names("e.csv", names[::-1], "d.csv", names)
     assert order_names("e.csv", names, names[::-1]) == tuple(names[::-1])
     assert time.process_time() - begun < 5  # half a minute if each were looked for among all

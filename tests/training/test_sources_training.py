@@ -255,7 +255,7 @@ def spooled_table(path):
     from thetanet.data.formats.parquet import parquet_source
 
     pq.write_table(csv.read_csv(reordered(path)), path.with_suffix(".parquet"))
-    return parquet_source(path.with_suffix(".parquet"), largest=500)
+    return parquet_source(path.with_suffix(".parquet"), max_group_bytes=500)
 
 
 @pytest.mark.parametrize("kind", ["csv", "unpacked"])

@@ -1,4 +1,4 @@
-"""Further data in the form of the training data: inputs in the order of their names, labels of their type."""
+"""Further data like the training data: inputs in the order of their names, labels of the same type."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def align_source(
 ) -> Source:
     """Return further data with its inputs in the order of these names and labels of these classes' type.
 
-    Names are compared where both sides have some. What a column or the names of folders hold is seen for
-    each data set on its own: where training data has the classes 0, 1 and other, which are texts, test data
-    with 0 and 1 only seems to have whole numbers; so its labels are read as texts too.
+    Names are compared if both have some. The type of labels is inferred for each data set separately: where
+    training data has the classes 0, 1 and other, which are texts, test data with 0 and 1 only seems to have
+    integers; so its labels are read as texts too.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def align_source(
 
 @dataclass(frozen=True)
 class _TakeInputs:
-    """Takes inputs at these places."""
+    """A function that returns samples with the inputs at these places."""
 
     places: tuple[int, ...]
 

@@ -1,4 +1,4 @@
-"""A data set: what to train on, and what to test on, which is opened only when it is asked for."""
+"""A data set: training samples, and test samples, which are opened when they are first used."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Dataset:
     training : Source
         The training samples.
     open_test : callable
-        Returns the test samples, or None. It is called when `test` is first asked for, so that training
-        cannot see them.
+        Returns the test samples, or None. It is called when `test` is first used, so that training cannot
+        see them.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Dataset:
 
     @property
     def test_or_training(self) -> Source:
-        """What to measure a network on: test samples, or the training samples if there are none."""
+        """Test samples, or the training samples if there are none."""
         return self.training if self.test is None else self.test
 
 

@@ -1,4 +1,4 @@
-"""The door: what users give as X and y, as a source."""
+"""Conversion of the arguments X and y of public functions to a source."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from thetanet.errors import InputError
 def as_source(
     X: Any, y: Any = None, sample_weight: Any = None, names: tuple[str, str] = ("y", "sample_weight")
 ) -> Source | None:
-    """Return the source that X is, or that Dask collections X and y make; None where X is something else.
+    """Return X if it is a source, the source of Dask collections X and y, and None for anything else.
 
     Raises
     ------
     InputError
-        If a source is given together with labels or weights; `names` are those of the arguments.
+        If X is a source and there are labels or weights besides; `names` are those of these arguments.
     """
     if hasattr(X, "__dask_graph__"):
         from thetanet.data.formats.dask import dask_source

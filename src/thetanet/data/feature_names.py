@@ -1,4 +1,4 @@
-"""Names of inputs: unique, and in the order that is asked for."""
+"""Names of inputs: checked to be unique, and brought into an order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from thetanet.errors import DataFileError, InputError
 
 
 def order_names(source: str, names: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of inputs in the order that is wanted: that of the source if `wanted` is None.
+    """Return the names of inputs in the order of `wanted`, or that of the source if it is None.
 
     Raises
     ------
@@ -35,14 +35,14 @@ def subtract_names(names: Sequence[str], others: Sequence[str]) -> list[str]:
 
 
 def check_unique(source: str, names: Sequence[str]) -> None:
-    """Check that the names of columns tell them apart."""
+    """Check that no two columns have one name."""
     if len(set(names)) < len(names):
         name = _first_repeated(names)
         raise DataFileError(f"{source}: has {names.count(name)} columns named {name!r}; rename all but one")
 
 
 def check_inputs(inputs: Sequence[str] | None) -> None:
-    """Check the names of inputs that were asked for."""
+    """Check the names of inputs that the user wants."""
     if inputs is not None and (isinstance(inputs, str) or not all(isinstance(each, str) for each in inputs)):
         raise InputError(f"inputs={inputs!r}: must be the names of columns in a list, or None")
     if inputs is not None and len(set(inputs)) < len(inputs):

@@ -1,4 +1,4 @@
-"""Samples drawn at random: those held out of a training, to measure it by, and a few of many."""
+"""Samples drawn at random: a validation set, and a subset."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from thetanet.errors import InputError
 
 
 def hold_out(source: Source, survey: Survey, fraction: float, seed: int) -> tuple[Source, Source]:
-    """Split off a share of the samples at random: return those to learn from, and those to measure.
+    """Return the samples of a source in two sources, drawn at random: training and validation samples.
 
-    Of samples in memory each class is held out in the same share, if there are enough of it. Of a source in
-    parts each sample is held out with the probability `fraction`, so the share holds on average.
+    Samples in memory are stratified, if there are enough of each class. Of a source in parts each sample is
+    drawn for validation with the probability `fraction`, so their number is right on average.
 
     Parameters
     ----------
     source, survey : Source, Survey
-        The samples, and what is known of them.
+        The samples, and their survey.
     fraction : float
-        The share, above 0 and below 1.
+        Of the samples for validation, above 0 and below 1.
     seed : int
-        The same seed holds out the same samples.
+        The same seed draws the same samples.
 
     Raises
     ------
@@ -34,11 +34,11 @@ def hold_out(source: Source, survey: Survey, fraction: float, seed: int) -> tupl
     """
     if isinstance(survey, ArraySurvey):
         return _split_rows(source, survey, fraction, seed)
-    kept, held = (
-        [part.map(_DrawRows(n, seed, fraction, held_out)) for n, part in enumerate(source.parts)]
-        for held_out in (False, True)
+    training, validation = (
+        [part.map(_DrawRows(n, seed, fraction, take_drawn)) for n, part in enumerate(source.parts)]
+        for take_drawn in (False, True)
     )
-    return replace(source, parts=kept), replace(source, parts=held, unpacked=())
+    return replace(source, parts=training), replace(source, parts=validation, unpacked=())
 
 
 def draw_rows(source: Source, survey: Survey, count: int | None, seed: int) -> Source:
@@ -50,7 +50,7 @@ def draw_rows(source: Source, survey: Survey, count: int | None, seed: int) -> S
     Parameters
     ----------
     source, survey : Source, Survey
-        The samples, and what is known of them.
+        The samples, and their survey.
     count : int or None
         How many to draw; None, or at least as many as there are, for all.
     seed : int
@@ -91,13 +91,13 @@ def _split_rows(source: Source, survey: ArraySurvey, fraction: float, seed: int)
             f"validation_fraction={fraction}: one of the parts has no weight, all its sample weights are "
             "zero; leave out samples of weight 0"
         )
-    kept, held = (replace(source, parts=[ArrayPart(*piece, checked=True)]) for piece in pieces)
-    return kept, held
+    training, validation = (replace(source, parts=[ArrayPart(*piece, checked=True)]) for piece in pieces)
+    return training, validation
 
 
 @dataclass(frozen=True)
 class _DrawRows:
-    """Draws rows of a part at random, and takes those drawn, or the others."""
+    """A function that draws rows of a part at random, and returns those drawn, or the others."""
 
     part_number: int
     seed: int

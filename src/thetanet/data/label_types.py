@@ -1,4 +1,4 @@
-"""Types of labels: whole numbers, numbers, booleans or texts, none missing, the same in further data."""
+"""Types of labels: integers, numbers, booleans or texts, none missing."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _TYPES: tuple[tuple[Any, type], ...] = (
 
 
 def as_plain_labels(labels: Any, first: int = 0) -> NDArray[Any]:
-    """Return labels as an array of one of these types; Python objects become what they all are.
+    """Return labels as an array of one of these types; Python objects of one type become that type.
 
-    There are `first` rows before them.
+    Messages count rows from `first`, the number of rows before them.
 
     Raises
     ------
@@ -30,9 +30,9 @@ def as_plain_labels(labels: Any, first: int = 0) -> NDArray[Any]:
     """
     y: NDArray[Any] = np.asarray(labels.toarray() if hasattr(labels, "tocsr") else labels)
     if y.dtype.kind in "OT":
-        return _of_one_type(y, first)
+        return _convert_objects(y, first)
     if y.dtype.kind == "f" and not np.isfinite(y).all():
-        _refuse_missing(y, int(np.flatnonzero(~np.isfinite(y))[0]), first)
+        _raise_missing(y, int(np.flatnonzero(~np.isfinite(y))[0]), first)
     if y.dtype.kind not in "biufU":
         raise InputError(
             f"labels are of type {y.dtype}; give texts (y.astype(str)), whole numbers or booleans"
@@ -40,11 +40,11 @@ def as_plain_labels(labels: Any, first: int = 0) -> NDArray[Any]:
     return y
 
 
-def _of_one_type(y: NDArray[Any], first: int) -> NDArray[Any]:
+def _convert_objects(y: NDArray[Any], first: int) -> NDArray[Any]:
     values = y.astype(object).ravel().tolist()
     for place, value in enumerate(values):
         if _is_missing(value):
-            _refuse_missing(y, place, first)
+            _raise_missing(y, place, first)
     for kind, dtype in _TYPES:
         if all(isinstance(value, kind) for value in values):
             return np.array(values, dtype).reshape(y.shape)
@@ -52,7 +52,7 @@ def _of_one_type(y: NDArray[Any], first: int) -> NDArray[Any]:
     raise InputError(f"labels are of type {' and '.join(kinds)}; give texts, whole numbers or booleans")
 
 
-def _refuse_missing(y: NDArray[Any], place: int, first: int) -> NoReturn:
+def _raise_missing(y: NDArray[Any], place: int, first: int) -> NoReturn:
     row = first + place // (y.shape[1] if y.ndim == 2 else 1)
     raise InputError(f"the label of row {row + 1:,} is {y.ravel()[place]}; remove the row or label it")
 

@@ -1,4 +1,4 @@
-"""Labels and targets: what y becomes for the network, and what the outputs become for the user."""
+"""Labels and targets: y converted to targets of the network, and its outputs converted to labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from thetanet.errors import InputError
 
 @dataclass(frozen=True)
 class Labels:
-    """The classes of a problem. Two classes share one output, several have one each.
+    """The classes of a problem. Two classes have one output together, more classes have one each.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Labels:
 
     @classmethod
     def of(cls, y: Any, classes: Any = None, name: str = "") -> Labels:
-        """Return the labels whose classes are those in y, or those given; `name` of the data, for messages.
+        """Return the labels with the classes in y, or with `classes`; `name` of the data is for messages.
 
         Raises
         ------
@@ -59,7 +59,7 @@ class Labels:
 
     @classmethod
     def of_targets(cls, L: Any, classes: Any = None) -> tuple[Labels, NDArray[Any]]:
-        """Return the labels that soft targets L (M, D_O) are about, and the targets of the outputs.
+        """Return the labels of the columns of soft targets L (M, D_O), and the targets of the outputs.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Labels:
 
     @property
     def binary(self) -> bool:
-        """Whether two classes share one output, which means the second class."""
+        """Whether there are two classes and one output, which means the second class."""
         return not self.multilabel and len(self.classes) == 2
 
     def targets(self, y: Any) -> NDArray[Any]:
@@ -231,8 +231,8 @@ class Labels:
         if self.binary:
             return np.asarray(np.exp(_log_sigma(np.hstack([-A2, A2]))))
         logs = _log_sigma(A2)
-        shares = np.exp(logs - logs.max(axis=1, keepdims=True))
-        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+        ratios = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return np.asarray(ratios / ratios.sum(axis=1, keepdims=True))
 
     def confidence(self, A2: NDArray[Any]) -> NDArray[Any]:
         """Return the probability, outputs taken as independent, that an answer is right and no other is."""

@@ -1,24 +1,100 @@
-"""From a path to a source: the ending, or what lies in a folder, says which format it is."""
+"""From a path to a source: the endings of files, or what lies in a folder, decide on the format.
+
+A format is one file in `data/formats/` and one row in `FORMATS`.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
-import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from thetanet.checks import check_number
-from thetanet.data.formats.idx import find_idx
-from thetanet.data.formats.npy import npy_source, npz_source
 from thetanet.data.source import Source
-from thetanet.data.spool import CSR, WEIGHT, csr_source, origin_of, unpacked_source
-from thetanet.data.temporary import TemporaryFolder, room_for
 from thetanet.errors import DataFileError, InputError, NoWeightColumnError
 
 Path_ = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of data.
+
+    Functions are named by module and function, relative to `data/formats/`, and imported when they are used:
+    pyarrow, Pillow and scikit-learn are slow to load.
+
+    Attributes
+    ----------
+    opener : str
+        Returns the source of a list of files, or of a list of one folder; takes the options as keywords.
+    options : tuple of str
+        Those of `open_source` that have a meaning for it.
+    suffixes : tuple of str
+        Endings of its files; several such files, or a folder of them, are one source.
+    test_opener : str, optional
+        Returns the test samples that lie beside the training samples, or None.
+    folder_test : str, optional
+        Returns whether a folder holds data of this format.
+    """
+
+    opener: str
+    options: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    test_opener: str = ""
+    folder_test: str = ""
+
+    def open(self, files: list[Path], options: Mapping[str, Any]) -> Source:
+        """Return the samples; options that have no meaning for this format are left out."""
+        source: Source = _import_function(self.opener)(files, **self.select(options))
+        return source
+
+    def open_test(self, files: list[Path], options: Mapping[str, Any]) -> Source | None:
+        """Return the test samples beside the training samples; None if there are none."""
+        if not self.test_opener:
+            return None
+        source: Source | None = _import_function(self.test_opener)(files, **self.select(options))
+        return source
+
+    def is_folder(self, folder: Path) -> bool:
+        """Return whether a folder, by other signs than the endings of its files, is of this format."""
+        return bool(self.folder_test) and bool(_import_function(self.folder_test)(folder))
+
+    def select(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that have a meaning for this format."""
+        return {name: value for name, value in options.items() if name in self.options}
+
+
+def _import_function(name: str) -> Any:
+    module, _, function = name.partition(".")
+    return getattr(import_module(f"thetanet.data.formats.{module}"), function)
+
+
+_TABLE = ("target", "dtype", "inputs", "weight", "skip_bad")
+
+FORMATS = {  # a folder is of the first one that fits
+    "csr": Format("csr.open_csr_folder", folder_test="csr.is_csr_folder"),
+    "npy": Format("npy.open_npy_folder", test_opener="npy.open_npy_test", folder_test="npy.is_npy_folder"),
+    "idx": Format("idx.open_idx_folder", test_opener="idx.open_idx_test", folder_test="idx.is_idx_folder"),
+    "npz": Format("npz.open_npz", suffixes=(".npz",), test_opener="npz.open_npz_test"),
+    "parquet": Format("parquet.parquet_source", _TABLE, (".parquet", ".pq")),
+    "csv": Format("csv.csv_source", _TABLE, (".csv", ".tsv")),
+    "svmlight": Format(
+        "svmlight.svmlight_source",
+        ("dtype", "skip_bad", "n_features", "zero_based"),
+        (".svm", ".libsvm", ".svmlight"),
+    ),
+    "images": Format(
+        "images.open_images",
+        ("size", "skip_bad"),
+        test_opener="images.open_test_images",
+        folder_test="images.is_images_folder",
+    ),
+}
+
+_BY_SUFFIX = {suffix: name for name, row in FORMATS.items() for suffix in row.suffixes}
 
 
 def open_source(
@@ -95,7 +171,7 @@ def open_source(
         is_set = value if option == "skip_bad" else value is not None
         if is_set and option not in row.options:
             raise InputError(f"{option}={value!r}: has no meaning for {paths[0]} ({name}); leave it out")
-    return row.open(files, **{option: options[option] for option in row.options})
+    return row.open(files, options)
 
 
 def open_further_source(
@@ -108,7 +184,7 @@ def open_further_source(
     """
     paths = check_paths(path)
     row = FORMATS[detect_format(paths)[0]]
-    used = {name: value for name, value in options.items() if name in row.options}
+    used = row.select(options)
     if "n_features" in row.options:
         used["n_features"] = D_I
         if used.get("zero_based") is None:
@@ -122,13 +198,11 @@ def open_further_source(
 def open_test_source(path: Path_, options: Mapping[str, Any] | None = None) -> Source | None:
     """Return the test samples that lie beside the training samples; None if there are none."""
     name, files = detect_format(check_paths(path))
-    row = FORMATS[name]
-    used = {key: value for key, value in (options or {}).items() if key in row.options}
-    return None if row.open_test is None else row.open_test(files, **used)
+    return FORMATS[name].open_test(files, options or {})
 
 
 def check_paths(path: Any) -> list[Path]:
-    """Return one or several paths as a list of those that are there.
+    """Return one or several paths as a list of existing ones.
 
     Raises
     ------
@@ -137,188 +211,17 @@ def check_paths(path: Any) -> list[Path]:
     DataFileError
         If one of them does not exist.
     """
-    one = isinstance(path, str | os.PathLike) or not isinstance(path, Iterable)
-    given = [path] if one else list(path)
-    if not all(isinstance(each, str | os.PathLike) for each in given):
+    is_one = isinstance(path, str | os.PathLike) or not isinstance(path, Iterable)
+    paths = [path] if is_one else list(path)
+    if not all(isinstance(each, str | os.PathLike) for each in paths):
         hint = "; for samples in memory use array_source(X, y)" if hasattr(path, "shape") else ""
         raise InputError(f"path: is {type(path).__name__}; give a path, or a list of paths{hint}")
-    if not given:
+    if not paths:
         raise InputError("path: is an empty list; give at least one file")
-    paths = [Path(each) for each in given]
-    for each in paths:
+    for each in map(Path, paths):
         if not each.exists():
             raise DataFileError(f"{each}: there is no such file or folder")
-    return paths
-
-
-# Openers import their format when it is used: pyarrow, Pillow and scikit-learn are slow to load.
-
-
-def _open_parquet(files: list[Path], **options: Any) -> Source:
-    from thetanet.data.formats.parquet import parquet_source
-
-    return parquet_source(files, **options)
-
-
-def _open_csv(files: list[Path], **options: Any) -> Source:
-    from thetanet.data.formats.csv import csv_source
-
-    return csv_source(files, **options)
-
-
-def _open_svmlight(files: list[Path], **options: Any) -> Source:
-    from thetanet.data.formats.svmlight import svmlight_source
-
-    return svmlight_source(files, **options)
-
-
-def _open_images(files: list[Path], **options: Any) -> Source:
-    from thetanet.data.formats.images import images_source, training_and_test
-
-    return images_source(training_and_test(files[0])[0], **options)
-
-
-def _open_test_images(files: list[Path], **options: Any) -> Source | None:
-    from thetanet.data.formats.images import images_source, training_and_test
-
-    test = training_and_test(files[0])[1]
-    return None if test is None else images_source(test, **options)
-
-
-def _open_idx(files: list[Path]) -> Source:
-    from thetanet.data.formats.idx_source import idx_folder_source
-
-    return idx_folder_source(files[0])
-
-
-def _open_test_idx(files: list[Path]) -> Source | None:
-    from thetanet.data.formats.idx_source import idx_folder_source
-
-    has_test = find_idx(files[0], "t10k-images", 3) or find_idx(files[0], "t10k-labels", 1)
-    return idx_folder_source(files[0], "t10k") if has_test else None
-
-
-def _open_npy(files: list[Path]) -> Source:
-    names = _npy_names(files[0])
-    for suffix in ("_train", ""):
-        if f"x{suffix}" in names and f"y{suffix}" in names:
-            weight = names.get(WEIGHT.removesuffix(".npy"))
-            return npy_source(names[f"x{suffix}"], names[f"y{suffix}"], weight)
-    raise DataFileError(
-        f"{files[0]}: holds {sorted(path.stem for path in names.values())}; it needs X and y, or X_train and "
-        "y_train"
-    )
-
-
-def _open_test_npy(files: list[Path]) -> Source | None:
-    names = _npy_names(files[0])
-    if ("x_test" in names) != ("y_test" in names):
-        raise DataFileError(f"{files[0]}: holds only one of X_test and y_test; give both or neither")
-    return npy_source(names["x_test"], names["y_test"]) if "x_test" in names else None
-
-
-def _npy_names(folder: Path) -> dict[str, Path]:
-    return {
-        entry.name.lower().removesuffix(".npy"): folder / entry.name
-        for entry in os.scandir(folder)
-        if entry.name.lower().endswith(".npy")
-    }
-
-
-def _open_npz(files: list[Path]) -> Source:
-    return npz_source(files[0]) or _unpack_npz(files[0], "_train")
-
-
-def _open_test_npz(files: list[Path]) -> Source | None:
-    names = {name.lower() for name in _members(files[0])}
-    if ("x_test" in names) != ("y_test" in names):
-        raise DataFileError(f"{files[0]}: holds only one of X_test and y_test; give both or neither")
-    return _unpack_npz(files[0], "_test") if "x_test" in names else None
-
-
-def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
-    """Return the arrays of an .npz file by name."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-    except Exception as problem:  # zipfile raises nearly anything for what is damaged
-        raise DataFileError(
-            f"{path}: cannot be read as .npz ({problem}); write it with numpy.savez"
-        ) from problem
-
-
-def _unpack_npz(path: Path, suffix: str) -> Source:
-    """Return a source of the arrays with this suffix of an .npz file, unpacked into a temporary folder."""
-    folder = TemporaryFolder()
-    members = {name.lower(): info for name, info in _members(path).items()}
-    names = {"X": f"x{suffix}", "y": f"y{suffix}"}
-    if not set(names.values()) <= set(members):
-        names = {"X": "x", "y": "y"}
-    if suffix == "_train" and "sample_weight" in members:
-        names["sample_weight"] = "sample_weight"
-    plain = {name: Path(folder.name) / f"{name}.npy" for name in names}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name, member in names.items():
-                with (
-                    room_for(str(path)),
-                    archive.open(members[member]) as packed,
-                    plain[name].open("wb") as to,
-                ):
-                    shutil.copyfileobj(packed, to, 1 << 20)
-    except InputError:
-        raise
-    except Exception as problem:  # zipfile and zlib raise nearly anything for what is damaged
-        raise DataFileError(
-            f"{path}: cannot be read as .npz ({problem}); write it with numpy.savez"
-        ) from problem
-    try:
-        source = npy_source(plain["X"], plain["y"], plain.get("sample_weight"))
-    except DataFileError as problem:
-        raise DataFileError(f"{path}: {problem}") from problem
-    return unpacked_source(str(path), source, folder, (*origin_of(path), suffix))
-
-
-@dataclass(frozen=True)
-class Format:
-    """A format of data.
-
-    Attributes
-    ----------
-    open : callable
-        Returns the source of some files, or of a folder in a list; takes the options as keywords.
-    options : tuple of str
-        Those of `open_source` that have a meaning for it.
-    suffixes : tuple of str
-        Endings of its files; a folder of such files is one source.
-    open_test : callable, optional
-        Returns the test samples that lie beside the training samples, or None.
-    """
-
-    open: Callable[..., Source]
-    options: tuple[str, ...] = ()
-    suffixes: tuple[str, ...] = ()
-    open_test: Callable[..., Source | None] | None = None
-
-
-_TABLE = ("target", "dtype", "inputs", "weight", "skip_bad")
-
-FORMATS = {
-    "parquet": Format(_open_parquet, _TABLE, (".parquet", ".pq")),
-    "csv": Format(_open_csv, _TABLE, (".csv", ".tsv")),
-    "svmlight": Format(
-        _open_svmlight,
-        ("dtype", "skip_bad", "n_features", "zero_based"),
-        (".svm", ".libsvm", ".svmlight"),
-    ),
-    "images": Format(_open_images, ("size", "skip_bad"), open_test=_open_test_images),
-    "idx": Format(_open_idx, open_test=_open_test_idx),
-    "csr": Format(lambda files: csr_source(files[0])),
-    "npy": Format(_open_npy, open_test=_open_test_npy),
-    "npz": Format(_open_npz, open_test=_open_test_npz),
-}
-
-_BY_SUFFIX = {suffix: name for name, row in FORMATS.items() for suffix in row.suffixes}
+    return [Path(each) for each in paths]
 
 
 def detect_format(paths: Sequence[Path]) -> tuple[str, list[Path]]:
@@ -335,42 +238,32 @@ def detect_format(paths: Sequence[Path]) -> tuple[str, list[Path]]:
     names = {_BY_SUFFIX.get(path.suffix.lower()) for path in paths}
     if len(names) == 1 and (name := names.pop()) is not None:
         return name, list(paths)
-    if len(paths) == 1 and first.suffix.lower() == ".npz":
-        return "npz", [first]
-    if first.suffix.lower() in (".gz", ".bz2", ".zst", ".xz"):
+    if len(paths) == 1 and first.suffix.lower() in (".gz", ".bz2", ".zst", ".xz"):
         raise DataFileError(
             f"{first}: compressed files cannot be read in parts; unpack it first, e.g. by gunzip"
         )
     raise DataFileError(
-        f"{', '.join(map(str, paths[:3]))}: must end in {', '.join([*_BY_SUFFIX, '.npz'])} "
-        "(several files all alike), "
+        f"{', '.join(map(str, paths[:3]))}: must end in {', '.join(_BY_SUFFIX)} (several files all alike), "
         "or be a folder of such files, of .npy or IDX files, or of images with one subfolder a class"
     )
 
 
 def _detect_folder_format(folder: Path) -> tuple[str, list[Path]]:
-    names = {entry.name.lower() for entry in os.scandir(folder)}
-    if set(map(str.lower, CSR)) <= names:
-        return "csr", [folder]
-    if names & {"x.npy", "x_train.npy"}:
-        return "npy", [folder]
-    if find_idx(folder, "train-images", 3) or find_idx(folder, "train-labels", 1):
-        return "idx", [folder]
-    files = sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in _BY_SUFFIX and path.name[0] not in "._"
-    )
-    formats = {_BY_SUFFIX[path.suffix.lower()] for path in files}
-    if len(formats) > 1:
-        raise DataFileError(
-            f"{folder}: holds files of several formats ({', '.join(sorted(formats))}); give one kind"
-        )
-    if formats:
-        return formats.pop(), files
-    from thetanet.data.formats.images import image_classes, training_and_test
-
-    if image_classes(training_and_test(folder)[0]):
-        return "images", [folder]
-    if any(name.endswith(".npy") for name in names):
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        name = _BY_SUFFIX.get(path.suffix.lower())
+        if name is not None and path.name[0] not in "._":
+            files.setdefault(name, []).append(path)
+    for name, row in FORMATS.items():
+        if row.is_folder(folder):
+            return name, [folder]
+        if name in files:
+            if len(files) > 1:
+                raise DataFileError(
+                    f"{folder}: holds files of several formats ({', '.join(sorted(files))}); give one kind"
+                )
+            return name, files[name]
+    if any(path.suffix.lower() == ".npy" for path in folder.iterdir()):
         return "npy", [folder]  # whose opener says what is missing
     raise DataFileError(
         f"{folder}: holds no tables, svmlight, .npy or IDX files, and no images in a subfolder a class"

@@ -20,12 +20,12 @@ _SPARSE_ROWS = 65_536  # in a chunk, where rows have no fixed size
 
 
 class TrainingSamples(ABC):
-    """Labelled samples on their way into a training, wherever they lie.
+    """Labelled samples as training reads them, in memory or on disk.
 
     Attributes
     ----------
     head : Samples
-        Some of them, in memory: their type, their scale and what a few of them look like.
+        Some of them, in memory: examples of their type and scale.
     D_O : int
         Number of outputs.
     scaling : Scaling
@@ -57,8 +57,8 @@ class TrainingSamples(ABC):
         """Yield all samples in chunks.
 
         With `rng`, for mini-batches, in a random order, where all but the last chunk hold a multiple of
-        `multiple` samples (within a chunk, whoever trains shuffles); without, for sums over samples, in
-        order. `training_progress` is the share of the training that is over, for samples that change.
+        `multiple` samples (within a chunk, the caller shuffles); without, for sums over samples, in order.
+        `training_progress` is the completed fraction of the training, for samples that change.
         """
 
     @abstractmethod
@@ -92,8 +92,8 @@ class Samples(TrainingSamples):
     Attributes
     ----------
     X : array or CSR matrix of shape (M, D_I)
-        Kept in its own type (uint8 stays uint8); scaled a tile at a time.
-    L : array of shape (M, D_O), or (M,) of whole numbers
+        Not converted (uint8 stays uint8); scaled a tile at a time.
+    L : array of shape (M, D_O), or (M,) of integers
         Targets in [0, 1], or the index of each sample's class (one-hot without building it).
     D_O : int
         Number of outputs.
@@ -193,7 +193,7 @@ class Samples(TrainingSamples):
 
 
 def chunk_rows(D_I: int, dtype: np.dtype[Any], sparse: bool, chunk_bytes: int = CHUNK_BYTES) -> int:
-    """Return how many samples make a chunk: a power of two, at least 1,024."""
+    """Return the number of samples in a chunk: a power of two, at least 1,024."""
     rows = _SPARSE_ROWS if sparse else chunk_bytes // max(1, D_I * dtype.itemsize)
     return 1 << max(10, int(rows).bit_length() - 1)
 

@@ -1,4 +1,4 @@
-"""Scaling of the inputs: chosen for the user, applied tile by tile, folded into Theta(1) at the end."""
+"""Scaling of the inputs: chosen by their type, applied tile by tile, folded into Theta(1) at the end."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Scaling:
 
     @staticmethod
     def resolve_kind(kind: str, dtype: np.dtype[Any], sparse: bool) -> str:
-        """Return the kind that "auto" means for inputs of this type, else the kind that was asked for.
+        """Return the kind that "auto" means for inputs of this type, any other kind unchanged.
 
         "auto" is "pixels" for uint8, "maximum" for sparse matrices, "standard" for anything else.
 
         Raises
         ------
         InputError
-            If the kind is unknown, or "standard" is asked for sparse inputs.
+            If the kind is unknown, or it is "standard" and inputs are sparse.
         """
         if kind not in KINDS:
             raise InputError(f"scaling={kind!r}: must be one of {', '.join(KINDS)}")
@@ -70,14 +70,14 @@ class Scaling:
     def of(cls, X: Any, kind: str = "auto", weight: NDArray[Any] | None = None) -> Scaling:
         """Choose and measure the scaling of X, an array or CSR matrix whose rows are samples.
 
-        `weight` counts samples: those of weight 2 as if they were there twice, of 0 as if they were not. What
-        "auto" is, `resolve_kind` says. If the largest of pixels is below 128 (0 and 1, or 16 grey levels), it
+        `weight` counts samples: a sample of weight 2 counts twice, one of weight 0 not at all. `resolve_kind`
+        documents "auto". If the largest of pixels is below 128 (0 and 1, or 16 grey levels), it
         stands for 255.
 
         Raises
         ------
         InputError
-            If `kind` is unknown, or "standard" is asked for a sparse matrix.
+            If `kind` is unknown, or it is "standard" and X is sparse.
         """
         sparse = not isinstance(X, np.ndarray)
         kind = cls.resolve_kind(kind, X.dtype, sparse)
@@ -229,7 +229,7 @@ def inverse(scale: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _largest(X: Any, sparse: bool) -> NDArray[np.float64]:
     if sparse:
-        if not X.has_canonical_format:  # else SciPy would sum up duplicates in the user's own matrix
+        if not X.has_canonical_format:  # or SciPy would sum up duplicates in the matrix of the user
             X = X.copy()
             X.sum_duplicates()
         return np.asarray(abs(X).max(axis=0).todense(), dtype=np.float64).ravel()
@@ -240,7 +240,7 @@ def _largest(X: Any, sparse: bool) -> NDArray[np.float64]:
 def _mean_and_deviation(
     X: NDArray[Any], unit: NDArray[np.float64], weight: NDArray[Any] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of X * unit in two passes over tiles, in float64."""
+    """Return mean and standard deviation of X * unit in two passes over tiles, in float64."""
     tiles = [slice(low, low + 4096) for low in range(0, len(X), 4096)]
 
     def total(function: Callable[[NDArray[Any]], NDArray[Any]]) -> Any:

@@ -1,4 +1,4 @@
-"""Malformed rows that were left out because that was asked for: counted, and reported once."""
+"""Counts of malformed rows that were left out (`skip_bad`), and one warning a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass
 class Skipped:
-    """Rows that a part has left out when it was read last.
+    """Rows that a part left out when it was last read.
 
     Attributes
     ----------

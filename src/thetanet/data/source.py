@@ -1,15 +1,14 @@
 """Sources: labelled samples, in memory or larger than it, in parts that can be read in any order.
 
-A source is a list of parts. A part knows how to read itself, from wherever it lies, and can be pickled, so
-that threads and the workers of a cluster read parts too. Everything else (shuffling, reading ahead, scaling,
-classes) is built on that: a new format is one class with `read` and a function that lists its parts. Arrays
-in memory are a source of one part, which is read without a copy.
+A source is a list of parts. A part has a method `read` and can be pickled, so that threads and the workers of
+a cluster read parts too. Everything else (shuffling, reading ahead, scaling, classes) is built on that: a new
+format is one class with `read` and a function that lists its parts. Arrays in memory are a source of one
+part, which is read without a copy.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,9 +21,7 @@ from thetanet.data.label_types import as_plain_labels, as_texts
 from thetanet.data.skipping import Skipped, SkippedByFile
 from thetanet.errors import DataFileError, InputError
 
-Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-
-ROWS = 4096  # of a part, where the format lets us choose: a chunk of training data is made of many
+ROWS = 4096  # of a part, unless the format determines them: a chunk of training data has many parts
 
 
 class Rows(NamedTuple):
@@ -93,11 +90,11 @@ class Part(ABC):
 
     @property
     def fingerprint(self) -> tuple[Any, ...] | None:
-        """What identifies the content, such as path, size and time of the file; None if nothing does."""
+        """Fingerprint of the content, such as path, size and time of the file; None if there is none."""
         return None
 
     def map(self, function: Callable[[Rows], Rows]) -> Part:
-        """Return the part whose samples a function makes of those of this part.
+        """Return a part that applies a function to the samples of this part.
 
         The function can be pickled, and its repr identifies it.
         """
@@ -105,16 +102,16 @@ class Part(ABC):
 
     def with_text_labels(self) -> Part:
         """Return this part with its labels as texts."""
-        return self.map(_texts_as_labels)
+        return self.map(_convert_labels_to_texts)
 
 
-def _texts_as_labels(rows: Rows) -> Rows:
+def _convert_labels_to_texts(rows: Rows) -> Rows:
     return rows._replace(y=as_texts(rows.y))
 
 
 @dataclass(frozen=True)
 class MappedPart(Part):
-    """A part whose samples are a function of those of another part."""
+    """A part that applies a function to the samples of another part."""
 
     part: Part
     function: Callable[[Rows], Rows]
@@ -141,7 +138,7 @@ class MappedPart(Part):
 
     @property
     def fingerprint(self) -> tuple[Any, ...] | None:
-        """What identifies the content and the function."""
+        """Fingerprint of the content and of the function."""
         inner = self.part.fingerprint
         if inner is None:
             return None
@@ -198,17 +195,17 @@ class Source:
     Attributes
     ----------
     name : str
-        Where they are from.
+        For messages: the files, or the kind of the arrays.
     parts : sequence of Part
         In the order of the samples.
     feature_names : list of str, optional
         Names of the inputs.
     unpacked : sequence of Part
-        Parts of the files that were unpacked when the source was opened: they know what was skipped then.
+        Parts of the files that were unpacked when the source was opened: they counted the skipped rows.
     folder : object, optional
-        A temporary folder that the source keeps.
+        A temporary folder that exists as long as the source.
     one_shot : bool
-        Whether nothing tells what the source was made from, so that it is never met again.
+        Whether the origin of the samples is unknown, so that a later source cannot be recognised as the same.
     """
 
     name: str
@@ -224,16 +221,16 @@ class Source:
 
     @property
     def in_memory(self) -> bool:
-        """Whether all samples are at hand, as one part that is read without a copy."""
+        """Whether all samples are in memory, as one part that is read without a copy."""
         return len(self.parts) == 1 and self.parts[0].in_memory
 
     def __iter__(self) -> Iterator[tuple[Any, NDArray[Any]]]:
-        """Yield (X, y) of all parts in order, checked to be of one kind."""
+        """Yield (X, y) of all parts in order, checked to have one schema."""
         for rows in self.iter_rows():
             yield rows.X, rows.y
 
     def iter_rows(self, progress: Callable[[int, int], object] | None = None) -> Iterator[Rows]:
-        """Yield the samples of all parts in order, checked to be of one kind.
+        """Yield the samples of all parts in order, checked to have one schema.
 
         `progress` is called with (parts read, parts) when the samples of a part have been used.
         """
@@ -262,7 +259,7 @@ class Source:
         return join_rows(pieces or [read_rows(self.parts[0])])
 
     def skipped_rows(self) -> SkippedByFile:
-        """Return for each file how many rows its parts have skipped, where the first was, and why."""
+        """Return for each file the number of rows its parts have skipped, where the first was, and why."""
         by_file: SkippedByFile = {}
         for part in [*self.parts, *self.unpacked]:
             skipped = part.skipped
@@ -283,23 +280,23 @@ class Source:
         return InputError(f"{self.name}: there are no samples in it")
 
     def map(self, function: Callable[[Rows], Rows]) -> Source:
-        """Return the source whose samples a function makes of those of this one (see `Part.map`)."""
+        """Return a source that applies a function to the samples of this one (see `Part.map`)."""
         return replace(self, parts=[part.map(function) for part in self.parts])
 
 
 def read_rows(part: Part, schema: SampleSchema | None = None) -> Rows:
-    """Read a part and check that it holds what samples are made of.
+    """Return the samples of a part, checked to be finite numbers with one plain label each.
 
     Raises
     ------
     DataFileError
-        If it does not, or has another schema than the parts before.
+        If they are not, or have another schema than the parts before.
     """
     rows = part.read()
     if not part.checked:
         rows = _check_rows(part, rows)
-    if schema is not None and (found := SampleSchema.of(rows)) != schema:
-        raise DataFileError(f"{part.where}: holds {found}, but the parts before it {schema}")
+    if schema is not None and (actual := SampleSchema.of(rows)) != schema:
+        raise DataFileError(f"{part.where}: holds {actual}, but the parts before it {schema}")
     return rows
 
 
@@ -352,16 +349,6 @@ def join_rows(pieces: Sequence[Rows]) -> Rows:
     from scipy import sparse
 
     return Rows(sparse.vstack([piece.X for piece in pieces], format="csr"), y, weight)
-
-
-def absolute_names(paths: Paths) -> tuple[list[str], str]:
-    """Return the absolute names of one or several files, and what to call them together.
-
-    Absolute, as parts are read by workers with another working folder, and cached surveys outlast this one.
-    """
-    given = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
-    together = f"{given[0]} and {len(given) - 1} more" if len(given) > 1 else "".join(given)
-    return [os.path.abspath(name) for name in given], together
 
 
 def hash_rows(rows: Rows) -> bytes:

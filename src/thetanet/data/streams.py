@@ -1,4 +1,4 @@
-"""Samples of a source in parts, as training sees them: chunks that fit into memory, read in advance."""
+"""Samples of a source in parts as training reads them: in chunks that fit into memory, read in advance."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class StreamedSamples(TrainingSamples):
     targets : callable, optional
         Returns the targets of some rows, instead of those of their labels.
     prepare : callable, optional
-        What the engine does with a chunk before it is needed, called by the thread that reads in advance.
+        Called with each chunk by the thread that reads in advance, to prepare it for the engine.
     """
 
     D_O: int
@@ -103,7 +103,7 @@ class StreamedSamples(TrainingSamples):
         return self.target_totals / self.total_weight if self.targets is None else self.head.target_mean()
 
     def digest(self) -> str:
-        """Return a fingerprint of the data and of how it is shuffled."""
+        """Return a fingerprint of the samples and of the chunks in which they are shuffled."""
         text = repr((self.data_digest, len(self.source.parts), self.rows, self.scaling.kind, self.D_O))
         hashed = hashlib.blake2b(text.encode(), digest_size=16)
         for array in (self.factors, self.scaling.factor, self.scaling.shift):
@@ -142,7 +142,7 @@ class StreamedSamples(TrainingSamples):
         return Samples(rows.X, L, self.D_O, self.scaling, weight, self.active_inputs)
 
     def _regroup(self, parts: Sequence[Part], size: int) -> Iterator[Rows]:
-        """Join the rows of parts to pieces of equally many rows."""
+        """Yield the rows of parts in pieces of `size` rows, the last one perhaps shorter."""
         pieces: list[Rows] = []
         n = 0
         for part in parts:
@@ -159,17 +159,17 @@ class StreamedSamples(TrainingSamples):
 
 
 class _StoppedError(Exception):
-    """Nobody wants what is read any more."""
+    """The consumer has stopped."""
 
 
 def read_ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """Yield what `make()` yields, which runs ahead in a thread of its own; its errors are raised here."""
+    """Yield the items of `make()`, which runs ahead in a background thread; its errors are raised here."""
     ready: queue.Queue[tuple[str, Any]] = queue.Queue(_AHEAD)
-    over = threading.Event()
+    stopped = threading.Event()
 
     def put(kind: str, item: Any) -> None:
         while True:
-            if over.is_set():
+            if stopped.is_set():
                 raise _StoppedError
             try:
                 return ready.put((kind, item), timeout=0.1)
@@ -180,7 +180,7 @@ def read_ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
         try:
             for item in make():
                 put("item", item)
-                del item  # or this thread would keep one chunk more in memory
+                del item  # or this thread would keep one more chunk in memory
             put("end", None)
         except _StoppedError:
             pass
@@ -200,5 +200,5 @@ def read_ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
             yield item
             del item
     finally:
-        over.set()
+        stopped.set()
         thread.join()

@@ -2,8 +2,8 @@
 
 Here is decided whether samples are kept in memory or read in parts in each epoch. Those that take at most
 `IN_MEMORY_BYTES` are kept, and a training on them is the same, to the bit, as one on arrays. Larger sources
-are read once from beginning to end, and what the pass finds is cached in a small file for as long as the
-source stays what it is.
+are read once from beginning to end, and the result of that pass is cached in a small file for as long as the
+source does not change.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]  # (parts read, parts)
 
 
 class Survey(ABC):
-    """What is known of the samples of a source.
+    """Number, kind, classes and scaling of the samples of a source.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Survey(ABC):
 
 
 class ArraySurvey(Survey):
-    """Samples in memory: nothing is looked at before it is needed."""
+    """Samples in memory: their classes and scaling are computed when they are needed."""
 
     def __init__(self, source: Source, rows: Rows) -> None:
         self.name, self.rows = source.name, rows
@@ -122,7 +122,7 @@ class ArraySurvey(Survey):
 
 @dataclass(eq=False)
 class PartsSurvey(Survey):
-    """What a pass over the parts of a source finds.
+    """The survey of a source that is read in parts.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class PartsSurvey(Survey):
     digest : str
         Fingerprint of all samples in order.
     skipped : dict
-        Files, and how many bad rows of each were left out, where the first was, and why.
+        For each file: number of bad rows that were left out, where the first was, and why.
     head : Rows, optional
         The first samples, if they were read already.
     """
@@ -189,7 +189,7 @@ class PartsSurvey(Survey):
         self.moments = self.moments.plus(Moments.of(X, weight))
 
     def merge(self, other: PartsSurvey) -> None:
-        """Add what another survey found of samples of the same schema; digests are for the caller."""
+        """Add the survey of other samples of the same schema; the caller joins the digests."""
         self.M += other.M
         self.total_weight += other.total_weight
         self.class_counts = dict(Counter(self.class_counts) + Counter(other.class_counts))
@@ -284,16 +284,16 @@ def _add_counts(counts: dict[Any, Any], labels: NDArray[Any], times: NDArray[Any
 
 
 def survey_source(source: Source, progress: Progress | None = None, cache: Path | None = None) -> Survey:
-    """Read a source once: keep its samples if they are few, else find what training has to know of them.
+    """Return the survey of a source, which is read once; its samples are kept in memory if they are few.
 
     Parameters
     ----------
     source : Source
-        What to read.
+        The samples.
     progress : callable, optional
         Called with (parts read, parts) after each part.
     cache : folder, optional
-        Where surveys of sources in parts are kept. `THETANET_CACHE`, or a folder of the user's, if None.
+        For surveys of sources in parts. `THETANET_CACHE`, or a folder of the user's, if None.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Temporary folders for what must be unpacked before it can be read in parts."""
+"""Temporary folders for data that must be unpacked before it can be read in parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class TemporaryFolder:
-    """A folder for what is unpacked, in TMPDIR, which is removed with this object or at the end."""
+    """A folder in TMPDIR that is removed with this object, or when the interpreter exits."""
 
     def __init__(self) -> None:
         self.name = tempfile.mkdtemp(prefix="thetanet-")
@@ -23,13 +23,13 @@ class TemporaryFolder:
 
 
 @contextmanager
-def room_for(name: str) -> Iterator[None]:
-    """Say that there was no room to unpack something of this name, which may be without fault.
+def explain_full_disk(name: str) -> Iterator[None]:
+    """Turn errors of a full disk into one that names what was being unpacked, and the remedy.
 
     Raises
     ------
     InputError
-        If what is done within ends for lack of room.
+        If the block ends because the disk, or a quota, is full.
     """
     try:
         yield

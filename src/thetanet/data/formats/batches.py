@@ -1,4 +1,4 @@
-"""Batches from anywhere: read once, and kept in .npy files of a temporary folder."""
+"""Batches of an iterable as a source: read once, and kept in .npy files of a temporary folder."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from thetanet.checks import check_number
+from thetanet.data.npy_writer import write_temporary_source
 from thetanet.data.source import ROWS, Source
-from thetanet.data.spool import spooled
 from thetanet.errors import InputError
 
 
@@ -18,7 +18,7 @@ def batches_source(
 ) -> Source:
     """Return a source of batches (X, y), e.g. of a data loader: they are read once, here.
 
-    What was read lies in a temporary folder (TMPDIR) for as long as the source is in use. Memory: one batch.
+    The samples lie in a temporary folder (TMPDIR) for as long as the source is in use. Memory: one batch.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def batches_source(
     6
     """
     check_number("rows", rows, least=1, whole=True)
-    found = batches() if callable(batches) else batches
-    if not isinstance(found, Iterable):
-        raise InputError(f"{name}: is {type(found).__name__}; give an iterable of pairs (X, y)")
-    return spooled(name, found, rows=rows)
+    iterable = batches() if callable(batches) else batches
+    if not isinstance(iterable, Iterable):
+        raise InputError(f"{name}: is {type(iterable).__name__}; give an iterable of pairs (X, y)")
+    return write_temporary_source(name, iterable, rows=rows)

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thetanet.data.formats.npy import stamp_of
+from thetanet.data.files import Stamp, file_stamp
 from thetanet.data.formats.picture import read_picture
 from thetanet.data.skipping import Skipped
 from thetanet.data.source import Part, Rows, Source
 from thetanet.errors import DataFileError, InputError
 
-# Of files that are images; others are passed over.
-ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm"}
+# Of files that are images; others are ignored.
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm"}
 ROWS = 512  # of a part: images are slow to read
 _TRAIN = ("train", "training")
 _TEST = ("test", "testing")
@@ -32,11 +32,11 @@ _SPLITS = {*_TRAIN, *_TEST, "val", "valid", "validation"}
 
 @dataclass(frozen=True)
 class ImagesPart(Part):
-    """Some images of a folder: their files, when these were changed, and their labels."""
+    """Some images of a folder: their files, the stamps of these, and their labels."""
 
     folder: str
     files: tuple[str, ...]
-    stamps: tuple[tuple[int, int], ...]
+    stamps: tuple[Stamp, ...]
     y: NDArray[Any] = field(compare=False)
     size: tuple[int, int]
     resize: bool = False
@@ -45,21 +45,21 @@ class ImagesPart(Part):
 
     @property
     def file_name(self) -> str:
-        """The folder."""
+        """Name of the folder."""
         return self.folder
 
     @property
     def where(self) -> str:
-        """Say which images."""
+        """Name of the folder and the first image."""
         return f"{self.folder}, images from {self.files[0]}"
 
     @property
     def fingerprint(self) -> tuple[Any, ...]:
-        """What identifies the content."""
+        """Fingerprint of the content."""
         return self.folder, self.files, self.stamps, self.size, self.resize, self.skip_bad
 
     def read(self) -> Rows:
-        """Read them: X is uint8, of shape (n, height * width)."""
+        """Return the samples: X is uint8, of shape (n, height * width)."""
         X = np.empty((len(self.files), self.size[0] * self.size[1]), np.uint8)
         good = np.ones(len(X), bool)
         self.skipped.count = 0
@@ -77,9 +77,9 @@ class ImagesPart(Part):
 
 
 def read_image(
-    path: str, size: tuple[int, int] | None, resize: bool, stamp: tuple[int, int] | None = None
+    path: str, size: tuple[int, int] | None, resize: bool, stamp: Stamp | None = None
 ) -> NDArray[np.uint8]:
-    """Read one image as grey levels, of this size or brought to it.
+    """Return the grey levels of an image that has this size, or is brought to it.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def read_image(
         If it is damaged, has changed, or is of another size.
     """
     try:
-        if stamp is not None and stamp_of(path) != stamp:
+        if stamp is not None and file_stamp(path) != stamp:
             raise DataFileError(f"{path}: has changed since the folder was opened; begin again")
     except OSError as problem:
         raise DataFileError(f"{path}: cannot be read ({problem.strerror})") from problem
@@ -99,55 +99,55 @@ def read_image(
             f"{path}: has {image.shape[0]} x {image.shape[1]} pixels, other images {size[0]} x {size[1]}; "
             "give size=(height, width) (--size H W) to bring all to one size"
         )
-    return resized(image, size)
+    return resize_image(image, size)
 
 
-def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return an image of another size: each new pixel is the mean of what it covers of the old ones."""
+def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return an image of another size: each new pixel is the mean of the old ones that it covers."""
     (H, W), (h, w) = image.shape, size
-    means = _cover(H, h) @ image.astype(np.float64) @ _cover(W, w).T
+    means = _overlap(H, h) @ image.astype(np.float64) @ _overlap(W, w).T
     return np.clip(np.rint(means), 0, 255).astype(np.uint8)
 
 
-@lru_cache(maxsize=16)  # images come in a few sizes, or in so many that to remember them fills the memory
-def _cover(old: int, new: int) -> NDArray[np.float64]:
-    """Return the share that each of `old` pixels has in each of `new` ones: shape (new, old)."""
+@lru_cache(maxsize=16)  # most data sets have a few sizes; some have one an image
+def _overlap(old: int, new: int) -> NDArray[np.float64]:
+    """Return the weight of each of `old` pixels in the mean of each of `new` ones: shape (new, old)."""
     edges = np.arange(new + 1) * (old / new)
     low, high = edges[:-1, None], edges[1:, None]
     pixels = np.arange(old)
     overlap = np.clip(np.minimum(high, pixels + 1) - np.maximum(low, pixels), 0, None)
-    shares: NDArray[np.float64] = overlap / overlap.sum(axis=1, keepdims=True)
-    return shares
+    weights: NDArray[np.float64] = overlap / overlap.sum(axis=1, keepdims=True)
+    return weights
 
 
-def image_classes(folder: str | os.PathLike[str]) -> dict[str, list[str]]:
-    """Return the images under each subfolder, by paths relative to `folder`; empty where there are none."""
-    where, found = Path(folder), {}
-    for each in _subfolders(where):
-        files = [os.path.relpath(path, where) for path in _images_in(where / each)]
-        if files:
-            found[each] = files
-    return found
+def list_images(folder: str | os.PathLike[str]) -> dict[str, list[str]]:
+    """Return the images under each subfolder that has some, by paths relative to `folder`."""
+    where = Path(folder)
+    images = {
+        name: [os.path.relpath(path, where) for path in _walk_images(where / name)]
+        for name in _subfolders(where)
+    }
+    return {name: files for name, files in images.items() if files}
 
 
-def training_and_test(folder: str | os.PathLike[str]) -> tuple[Path, Path | None]:
-    """Return where the training images are: in train/, if there is such a split, and where the test images.
+def find_splits(folder: str | os.PathLike[str]) -> tuple[Path, Path | None]:
+    """Return the folder of the training images, train/ if there is such a split, and that of the test images.
 
     Raises
     ------
     DataFileError
-        If subfolders may be splits or classes.
+        If subfolders may be either splits or classes.
     """
     where = Path(folder)
-    # Others are nobody's class: what tools leave behind (.cache, .ipynb_checkpoints), or annotations.
-    inside = [name for name in _subfolders(where) if any(_images_in(where / name))]
+    # Other subfolders are no classes: those of tools (.cache, .ipynb_checkpoints), or annotations.
+    inside = [name for name in _subfolders(where) if any(_walk_images(where / name))]
     train, test = ([name for name in inside if name.lower() in split] for split in (_TRAIN, _TEST))
     others = [name for name in inside if name.lower() not in _SPLITS]
     if not train:
         return where, None
     if others:
-        parted = len(inside) > len(others) + 1 or _has_classes(where / train[0])
-        if not parted:  # images of trains, beside those of other things
+        has_splits = len(inside) > len(others) + 1 or _has_classes(where / train[0])
+        if not has_splits:  # images of trains, beside those of other things
             return where, None
         raise DataFileError(
             f"{where}: holds images in {train[0]}/ and in {others[0]}/; if {train[0]}/ is what to train on, "
@@ -160,24 +160,24 @@ def training_and_test(folder: str | os.PathLike[str]) -> tuple[Path, Path | None
 
 
 def _has_classes(folder: Path) -> bool:
-    return any(any(_images_in(folder / name)) for name in _subfolders(folder))
+    return any(any(_walk_images(folder / name)) for name in _subfolders(folder))
 
 
 def _subfolders(folder: Path) -> list[str]:
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
 
 
-def _images_in(folder: Path) -> Iterator[str]:
-    """Yield the paths of the images under a folder, in order, but for what is hidden."""
+def _walk_images(folder: Path) -> Iterator[str]:
+    """Yield the paths of the images under a folder in order, without hidden ones."""
     for top, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name[0] != ".")
         for name in sorted(names):
-            if os.path.splitext(name)[1].lower() in ENDINGS and name[0] != ".":
+            if os.path.splitext(name)[1].lower() in SUFFIXES and name[0] != ".":
                 yield os.path.join(top, name)
 
 
 def check_size(size: Any) -> None:
-    """Check the size that all images are to be brought to."""
+    """Check the size of all images that the user wants."""
     sides = size if isinstance(size, Sequence) and len(size) == 2 else (0,)
     if size is not None and not all(isinstance(side, Integral) and int(side) > 0 for side in sides):
         raise InputError(f"size={size!r}: must be (height, width), in pixels")
@@ -202,13 +202,13 @@ def images_source(
         If Pillow is not installed.
     """
     check_size(size)
-    classes = image_classes(folder)
+    classes = list_images(folder)
     if not classes:
         raise DataFileError(f"{folder}: holds no images in subfolders; each class needs a folder of its own")
-    whole = all(name.isascii() and name.isdigit() and str(int(name)) == name for name in classes)
-    to: Callable[[str], Any] = int if whole else str
+    integers = all(name.isascii() and name.isdigit() and str(int(name)) == name for name in classes)
+    convert: Callable[[str], Any] = int if integers else str
     files = np.array([file for each in classes.values() for file in each], dtype=object)
-    y = np.array([to(name) for name, each in classes.items() for _ in each])
+    y = np.array([convert(name) for name, each in classes.items() for _ in each])
     order = np.random.default_rng(0).permutation(len(files))
     files, y = files[order], y[order]
     resize = size is not None
@@ -222,16 +222,35 @@ def images_source(
     if size is None:
         raise DataFileError(f"{folder}: none of its {len(files):,} images can be read")
     try:
-        stamps = [stamp_of(os.path.join(folder, file)) for file in files]
+        stamps = [file_stamp(os.path.join(folder, file)) for file in files]
     except OSError as problem:
         raise DataFileError(f"{problem.filename}: cannot be read ({problem.strerror})") from problem
-    return Source(
-        str(folder),
-        [
+    height, width = (int(side) for side in size)
+    parts = []
+    for low in range(0, len(files), rows):
+        some = slice(low, low + rows)
+        parts.append(
             ImagesPart(
-                os.path.abspath(folder), tuple(files[low : low + rows]), tuple(stamps[low : low + rows]),
-                y[low : low + rows], (int(size[0]), int(size[1])), resize, skip_bad,
+                os.path.abspath(folder), tuple(files[some]), tuple(stamps[some]), y[some], (height, width),
+                resize, skip_bad,
             )
-            for low in range(0, len(files), rows)
-        ],
-    )  # fmt: skip
+        )  # fmt: skip
+    return Source(str(folder), parts)
+
+
+def is_images_folder(folder: Path) -> bool:
+    """Return whether a folder holds images in subfolders."""
+    return bool(list_images(find_splits(folder)[0]))
+
+
+def open_images(files: list[Path], **options: Any) -> Source:
+    """Return `images_source` of the training images in the only folder of a list."""
+    (folder,) = files
+    return images_source(find_splits(folder)[0], **options)
+
+
+def open_test_images(files: list[Path], **options: Any) -> Source | None:
+    """Return `images_source` of the test images in the only folder of a list; None if there are none."""
+    (folder,) = files
+    test = find_splits(folder)[1]
+    return None if test is None else images_source(test, **options)

@@ -1,39 +1,54 @@
-"""Parts of .npy files and of uncompressed members of .npz files, read at their place in the file.
+"""Samples in .npy files, of which each part reads its rows at their position.
 
-Not by a memory map: where a mapped file shrinks, the process is killed; where a read comes up short, it is
-told.
+Files are not mapped into memory: where a mapped file shrinks, the process is killed by the operating system,
+while a read that returns too few bytes becomes an error message.
 """
 
 from __future__ import annotations
 
 import os
-import struct
-import zipfile
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from thetanet.data.files import Stamp, file_stamp, open_unchanged
 from thetanet.data.source import ROWS, Part, Rows, Source
 from thetanet.errors import DataFileError
 
-_LOCAL_HEADER = 30  # bytes of a zip member's header before its name
-_KINDS = "biufU"
+WEIGHT_FILE = "sample_weight.npy"
+_KINDS = "biufU"  # of the types that can be read
 
 
 @dataclass(frozen=True)
-class Array:
-    """An array in a file: where its numbers begin, and what they are."""
+class StoredArray:
+    """An array in a file.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    offset : int
+        Position of the first number, in bytes.
+    shape : tuple of int
+        Its shape; numbers are in C order.
+    dtype : str
+        Type of the numbers, with their byte order.
+    stamp : tuple
+        Size and time of change of the file when it was opened.
+    """
 
     path: str
     offset: int
     shape: tuple[int, ...]
     dtype: str
-    stamp: tuple[int, int]  # size and time of change of the file
+    stamp: Stamp
 
-    def rows(self, low: int, high: int) -> NDArray[Any]:
-        """Read some rows.
+    def read_rows(self, low: int, high: int) -> NDArray[Any]:
+        """Return the rows from `low` to `high`.
 
         Raises
         ------
@@ -42,69 +57,68 @@ class Array:
         """
         dtype = np.dtype(self.dtype)
         width = int(np.prod(self.shape[1:], dtype=np.int64)) * dtype.itemsize
-        out = np.empty((high - low, *self.shape[1:]), dtype)
-        view = out.reshape(-1).view(np.uint8).data if out.size else memoryview(b"")
-        try:
-            with open(self.path, "rb", buffering=0) as file:
-                if stamp_of(file.fileno()) != self.stamp:
-                    raise DataFileError(f"{self.path}: has changed since it was opened; begin again")
-                file.seek(self.offset + low * width)
-                done = 0
-                while done < len(view):
-                    got = file.readinto(view[done:])
-                    if not got:
-                        row = low + done // max(1, width) + 1
-                        raise DataFileError(f"{self.path}: ends within row {row:,} of {self.shape[0]:,}")
-                    done += got
-        except OSError as problem:
-            raise DataFileError(f"{self.path}: cannot be read ({problem.strerror})") from problem
-        return out
-
-
-def stamp_of(file: int | str) -> tuple[int, int]:
-    """Return size and time of change of a file, by which it is known to be the same."""
-    status = os.stat(file)
-    return status.st_size, status.st_mtime_ns
+        rows = np.empty((high - low, *self.shape[1:]), dtype)
+        view = rows.reshape(-1).view(np.uint8).data if rows.size else memoryview(b"")
+        with open_unchanged(self.path, self.stamp) as file:
+            file.seek(self.offset + low * width)
+            done = 0
+            while done < len(view):
+                n_read = file.readinto(view[done:])
+                if not n_read:
+                    row = low + done // max(1, width) + 1
+                    raise DataFileError(f"{self.path}: ends within row {row:,} of {self.shape[0]:,}")
+                done += n_read
+        return rows
 
 
 @dataclass(frozen=True)
 class NpyPart(Part):
-    """Rows of two arrays. `origin`: what they were unpacked from, where they lie in a temporary folder."""
+    """Rows `low` to `high` of the arrays of a data set.
 
-    X: Array
-    y: Array
+    Attributes
+    ----------
+    X, y, weight : StoredArray
+        Inputs, labels and, if there are any, sample weights.
+    low, high : int
+        The rows.
+    origin : tuple
+        Fingerprint of what the arrays were unpacked from, if they lie in a temporary folder.
+    """
+
+    X: StoredArray
+    y: StoredArray
     low: int
     high: int
     origin: tuple[Any, ...] = ()
-    weight: Array | None = None
+    weight: StoredArray | None = None
 
     @property
     def row_offset(self) -> int:  # type: ignore[override]
-        """Rows before this part."""
+        """Number of rows of the same data before this part."""
         return self.low
 
     @property
     def where(self) -> str:
-        """Say which file and rows, counted from 1."""
+        """Name of the file and the rows, counted from 1."""
         return f"{self.X.path}, rows {self.low + 1:,} to {self.high:,}"
 
     @property
     def fingerprint(self) -> tuple[Any, ...]:
-        """What identifies the content."""
+        """Fingerprint of the content."""
         if self.origin:
             return self.origin, self.low, self.high
         return self.X, self.y, self.weight, self.low, self.high
 
     def read(self) -> Rows:
-        """Read the rows, numbers in this machine's byte order."""
-        X, y = self.X.rows(self.low, self.high), self.y.rows(self.low, self.high)
+        """Return the rows, numbers in this machine's byte order."""
+        X, y = self.X.read_rows(self.low, self.high), self.y.read_rows(self.low, self.high)
         y = y.astype(y.dtype.newbyteorder("="), copy=False)
-        weight = None if self.weight is None else self.weight.rows(self.low, self.high)
-        return Rows(_as_native(X.reshape(len(X), -1)), y, weight)
+        weight = None if self.weight is None else self.weight.read_rows(self.low, self.high)
+        return Rows(_convert_inputs(X.reshape(len(X), -1)), y, weight)
 
 
-def _as_native(X: NDArray[Any]) -> NDArray[Any]:
-    """Return numbers as the engine reads them: uint8, float32, float64."""
+def _convert_inputs(X: NDArray[Any]) -> NDArray[Any]:
+    """Return inputs in a type that engines read: uint8, float32 or float64."""
     if X.dtype == np.uint8 or (X.dtype.kind == "f" and X.dtype.isnative and X.dtype.itemsize in (4, 8)):
         return X
     return X.astype(np.float32 if X.dtype.kind == "f" and X.dtype.itemsize < 4 else np.float64)
@@ -123,36 +137,65 @@ def npy_source(
     DataFileError
         If they are no such files.
     """
-    weight = None if sample_weight is None else npy_array(sample_weight)
-    return _source_of_arrays(str(X), npy_array(X), npy_array(y), weight, rows)
+    weight = None if sample_weight is None else open_npy_array(sample_weight)
+    return stored_source(str(X), open_npy_array(X), open_npy_array(y), weight, rows)
 
 
-def npz_source(path: str | os.PathLike[str], rows: int = ROWS) -> Source | None:
-    """Return a source of the members X and y (or X_train and y_train) of an .npz file.
+def is_npy_folder(folder: Path) -> bool:
+    """Return whether a folder holds X.npy or X_train.npy."""
+    return not {"x", "x_train"}.isdisjoint(_list_arrays(folder))
 
-    None if they are compressed: those can only be read from the beginning.
+
+def open_npy_folder(files: list[Path]) -> Source:
+    """Return a source of X.npy and y.npy, or X_train.npy and y_train.npy, of a folder.
 
     Raises
     ------
     DataFileError
-        If the file cannot be read, or lacks them.
+        If they are not there.
     """
-    members = _members(str(path))
-    names = {name.lower(): name for name in members}
-    X, y = names.get("x_train", names.get("x")), names.get("y_train", names.get("y"))
-    if X is None or y is None:
-        raise DataFileError(f"{path}: holds {sorted(members)}; it needs X and y, or X_train and y_train")
-    keys = [X, y, *([names["sample_weight"]] if "sample_weight" in names else [])]
-    arrays = []
-    for key in keys:
-        if (offset := members[key]) is None:
-            return None
-        arrays.append(npy_array(path, offset, f"{key} "))
-    return _source_of_arrays(str(path), arrays[0], arrays[1], arrays[2] if len(arrays) > 2 else None, rows)
+    (folder,) = files
+    arrays = _list_arrays(folder)
+    for suffix in ("_train", ""):
+        if f"x{suffix}" in arrays and f"y{suffix}" in arrays:
+            weight = arrays.get(WEIGHT_FILE.removesuffix(".npy"))
+            return npy_source(arrays[f"x{suffix}"], arrays[f"y{suffix}"], weight)
+    raise missing_arrays_error(folder, [path.stem for path in arrays.values()])
 
 
-def npy_array(path: str | os.PathLike[str], offset: int = 0, member: str = "") -> Array:
-    """Find the array that begins at `offset` of a file with its .npy header; `member` is for messages.
+def open_npy_test(files: list[Path]) -> Source | None:
+    """Return a source of X_test.npy and y_test.npy of a folder; None if there are none."""
+    (folder,) = files
+    arrays = _list_arrays(folder)
+    return npy_source(arrays["x_test"], arrays["y_test"]) if has_test_arrays(folder, arrays) else None
+
+
+def _list_arrays(folder: Path) -> dict[str, Path]:
+    """Return the .npy files of a folder by their names in lower case, without the ending."""
+    names = [entry.name for entry in os.scandir(folder) if entry.name.lower().endswith(".npy")]
+    return {name.lower().removesuffix(".npy"): folder / name for name in names}
+
+
+def has_test_arrays(path: Path, names: Collection[str]) -> bool:
+    """Return whether arrays of these names, in lower case, include test samples.
+
+    Raises
+    ------
+    DataFileError
+        If either inputs or labels are missing.
+    """
+    if ("x_test" in names) != ("y_test" in names):
+        raise DataFileError(f"{path}: holds only one of X_test and y_test; give both or neither")
+    return "x_test" in names
+
+
+def missing_arrays_error(path: Path, names: Iterable[str]) -> DataFileError:
+    """Return the error that arrays of these names are no training samples."""
+    return DataFileError(f"{path}: holds {sorted(names)}; it needs X and y, or X_train and y_train")
+
+
+def open_npy_array(path: str | os.PathLike[str], offset: int = 0, member: str = "") -> StoredArray:
+    """Return the array whose .npy header begins at `offset` of a file; `member` is its name, for messages.
 
     Raises
     ------
@@ -162,7 +205,7 @@ def npy_array(path: str | os.PathLike[str], offset: int = 0, member: str = "") -
     name = os.path.abspath(path)
     try:
         with open(name, "rb") as file:
-            stamp = stamp_of(file.fileno())
+            stamp = file_stamp(file.fileno())
             file.seek(offset)
             version = np.lib.format.read_magic(file)
             read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -187,10 +230,19 @@ def npy_array(path: str | os.PathLike[str], offset: int = 0, member: str = "") -
         raise DataFileError(
             f"{name}: has {stamp[0]:,} bytes, but an array {shape} of {dtype} needs {needed:,}"
         )
-    return Array(name, begins, tuple(shape), dtype.str, stamp)
+    return StoredArray(name, begins, tuple(shape), dtype.str, stamp)
 
 
-def _source_of_arrays(name: str, X: Array, y: Array, weight: Array | None, rows: int) -> Source:
+def stored_source(
+    name: str, X: StoredArray, y: StoredArray, weight: StoredArray | None = None, rows: int = ROWS
+) -> Source:
+    """Return a source of arrays in files.
+
+    Raises
+    ------
+    DataFileError
+        If their shapes or types do not fit samples.
+    """
     if len(X.shape) < 2 or len(y.shape) > 2 or X.shape[0] != y.shape[0]:
         raise DataFileError(
             f"{name}: X has shape {X.shape} and y {y.shape}; X needs one row and y one label for each sample"
@@ -204,21 +256,3 @@ def _source_of_arrays(name: str, X: Array, y: Array, weight: Array | None, rows:
         )
     parts = [NpyPart(X, y, low, min(low + rows, M), weight=weight) for low in range(0, M, rows)]
     return Source(name, parts)
-
-
-def _members(path: str) -> dict[str, int | None]:
-    """Return where the members of an .npz file begin; None for those that are compressed."""
-    found: dict[str, int | None] = {}
-    try:
-        with zipfile.ZipFile(path) as archive, open(path, "rb") as raw:
-            for info in archive.infolist():
-                name = info.filename.removesuffix(".npy")
-                found[name] = None
-                if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
-                    raw.seek(info.header_offset)
-                    header = raw.read(_LOCAL_HEADER)
-                    length, extra = struct.unpack("<HH", header[26:30])
-                    found[name] = info.header_offset + _LOCAL_HEADER + length + extra
-    except Exception as problem:  # zipfile raises nearly anything for what is no archive
-        raise DataFileError(f"{path}: cannot be read as .npz ({problem})") from problem
-    return found

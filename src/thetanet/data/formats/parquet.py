@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from thetanet.data.feature_names import check_inputs, check_unique, order_names
-from thetanet.data.formats.columns import (
+from thetanet.data.feature_names import check_unique, order_names
+from thetanet.data.files import Paths, Stamp, file_stamp, files_fingerprint, open_unchanged
+from thetanet.data.formats.table import (
     Columns,
-    arrow,
-    check_dtype,
-    check_same_names,
-    check_weight_column,
-    inputs_dtype,
-    label_kind,
-    rows_of_table,
-    target_of,
+    TableOptions,
+    convert_table,
+    find_inputs_dtype,
+    find_label_type,
+    import_pyarrow,
+    open_table,
 )
-from thetanet.data.formats.npy import stamp_of
+from thetanet.data.npy_writer import write_temporary_source
 from thetanet.data.skipping import Skipped
-from thetanet.data.source import ROWS, Part, Paths, Rows, Source, absolute_names, join_rows
-from thetanet.data.spool import origin_of, spooled
+from thetanet.data.source import ROWS, Part, Rows, Source, join_rows
 from thetanet.errors import DataFileError, InputError
 
-LARGEST = 256 << 20  # bytes of a row group, decoded; larger ones are written to a temporary folder first
+MAX_GROUP_BYTES = 256 << 20  # of a row group, decoded; larger ones are written to a temporary folder first
 _BUFFER = 1 << 20
-_INDEX = "__index_level_"  # how the columns are called that pandas writes its index to: no inputs
+_INDEX = "__index_level_"  # beginning of the names of columns that pandas writes its index to: no inputs
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class ParquetPart(Part):
     """A row group of a Parquet file."""
 
     file: str
-    stamp: tuple[int, int]
+    stamp: Stamp
     group: int
     first: int
     count: int
@@ -46,35 +44,35 @@ class ParquetPart(Part):
 
     @property
     def where(self) -> str:
-        """Say which file and rows."""
+        """Name of the file and the rows, counted from 1."""
         return f"{self.file}, rows {self.first:,} to {self.first + self.count - 1:,}"
 
     @property
     def fingerprint(self) -> tuple[Any, ...]:
-        """What identifies the content."""
+        """Fingerprint of the content."""
         return self.file, self.stamp, self.group, self.columns, self.skip_bad
 
     @property
     def file_name(self) -> str:
-        """The file."""
+        """Name of the file."""
         return self.file
 
     @property
     def row_offset(self) -> int:  # type: ignore[override]
-        """Rows before this part."""
+        """Number of rows of the same file before this part."""
         return self.first - 1
 
     def read(self) -> Rows:
-        """Read them."""
-        return join_rows(list(self.batches(self.count)))
+        """Return the samples."""
+        return join_rows(list(self.read_batches(self.count)))
 
-    def batches(self, size: int) -> Iterator[Rows]:
-        """Yield them in pieces of at most `size` rows, each decoded when it is needed."""
-        pa = arrow()
+    def read_batches(self, size: int) -> Iterator[Rows]:
+        """Yield the samples in batches of at most `size`, each decoded when it is needed."""
+        pa = import_pyarrow()
         self.skipped.count, done = 0, 0
-        for table in _decoded(self.file, self.stamp, self.group, self.columns.names, max(1, size)):
+        for table in _decode(self.file, self.stamp, self.group, self.columns.names, max(1, size)):
             try:
-                rows, bad = rows_of_table(table, self.columns)
+                rows, bad = convert_table(table, self.columns)
             except (pa.ArrowException, ValueError, TypeError) as problem:
                 raise DataFileError(f"{self.where}: cannot be read ({problem})") from problem
             if bad:
@@ -93,36 +91,32 @@ class ParquetPart(Part):
             raise DataFileError(f"{self.where}: holds {done:,} rows, not {self.count:,}; the file is damaged")
 
 
-def _decoded(file: str, stamp: tuple[int, int], group: int, names: list[str], rows: int) -> Iterator[Any]:
-    """Yield tables of a row group."""
-    pa = arrow()
-    try:
-        with open(file, "rb") as raw:
-            if stamp_of(raw.fileno()) != stamp:
-                raise DataFileError(f"{file}: has changed since it was opened; begin again")
+def _decode(file: str, stamp: Stamp, group: int, names: list[str], rows: int) -> Iterator[Any]:
+    """Yield columns of a row group as Arrow tables of at most so many rows."""
+    pa = import_pyarrow()
+    with open_unchanged(file, stamp) as raw:
+        try:
             with pa.parquet.ParquetFile(raw, buffer_size=_BUFFER, page_checksum_verification=True) as opened:
                 for batch in opened.iter_batches(rows, row_groups=[group], columns=names):
                     yield pa.Table.from_batches([batch])
-    except DataFileError:
-        raise
-    except (pa.ArrowException, OSError, MemoryError, ValueError, TypeError, KeyError) as problem:
-        raise DataFileError(f"{file}: row group {group} cannot be read ({_short(problem)})") from problem
+        except (pa.ArrowException, OSError, MemoryError, ValueError, TypeError, KeyError) as problem:
+            raise DataFileError(
+                f"{file}: row group {group} cannot be read ({_shorten(problem)})"
+            ) from problem
 
 
-def parquet_source(
-    paths: Paths,
-    target: str | None = None,
-    *,
-    skip_bad: bool = False,
-    dtype: str | None = None,
-    inputs: Sequence[str] | None = None,
-    weight: str | None = None,
-    largest: int = LARGEST,
-) -> Source:
-    """Return a source of Parquet files with the same columns; `open_source` describes the arguments.
+def parquet_source(paths: Paths, *, max_group_bytes: int = MAX_GROUP_BYTES, **options: Any) -> Source:
+    """Return a source of Parquet files with the same columns.
 
-    A row group that would take over `largest` bytes in memory is no part: then all is written to a temporary
-    folder first, piece by piece.
+    Parameters
+    ----------
+    paths : path or list of paths
+        The files.
+    max_group_bytes : int
+        If a row group would take more memory, the samples are written to a temporary folder first, batch by
+        batch.
+    **options
+        Fields of `TableOptions`.
 
     Raises
     ------
@@ -131,121 +125,116 @@ def parquet_source(
     MissingExtraError
         If pyarrow is not installed.
     """
-    arrow()
-    check_dtype(dtype)
-    check_inputs(inputs)
-    names, label = absolute_names(paths)
-    files = [_opened(name) for name in names]
-    if not files:
-        raise InputError("Parquet: there are no samples in an empty list of files")
-    columns = _columns(files, target, dtype, inputs, weight)
+    settings = TableOptions(**options)
+    files, name = open_table(paths, _open_file)
+    columns = _find_columns(files, settings)
     parts: list[ParquetPart] = []
     for file in files:
         first = 1
         for group, count in enumerate(file.counts):
             if count:
-                parts.append(ParquetPart(file.name, file.stamp, group, first, count, columns, skip_bad))
+                parts.append(
+                    ParquetPart(file.path, file.stamp, group, first, count, columns, settings.skip_bad)
+                )
             first += count
     if not parts:
-        raise InputError(f"{label}: there are no samples in it")
+        raise InputError(f"{name}: there are no samples in it")
     feature_names = None if columns.width else list(columns.inputs)
     width = (columns.width or len(columns.inputs)) * np.dtype(columns.dtype).itemsize
-    if max(part.count for part in parts) * width > largest:
-        pieces = (piece for part in parts for piece in part.batches(max(1, min(ROWS, largest // width))))
-        origin = (*origin_of(*names), columns, skip_bad)
-        return replace(spooled(label, pieces, origin), unpacked=parts, feature_names=feature_names)
-    return Source(label, parts, feature_names)
-
-
-def _kind(kind: Any) -> str:
-    types = arrow().types
-    kind = kind.value_type if types.is_dictionary(kind) else kind
-    return str(kind).removeprefix("large_")
+    if max(part.count for part in parts) * width > max_group_bytes:
+        size = max(1, min(ROWS, max_group_bytes // width))
+        batches = (batch for part in parts for batch in part.read_batches(size))
+        origin = (*files_fingerprint(*(file.path for file in files)), columns, settings.skip_bad)
+        unpacked = write_temporary_source(name, batches, origin)
+        return replace(unpacked, unpacked=parts, feature_names=feature_names)
+    return Source(name, parts, feature_names)
 
 
 @dataclass(frozen=True)
-class _File:
-    """A file that was looked at: its columns, their types, and the rows of its groups."""
+class _ParquetFile:
+    """A Parquet file that was opened: the types of its columns, and the numbers of rows of its groups."""
 
-    name: str
-    stamp: tuple[int, int]
-    kinds: dict[str, Any]
+    path: str
+    stamp: Stamp
+    types: dict[str, Any]
     counts: list[int]
 
-    def tables(self, columns: list[str], rows: int) -> Iterator[Any]:
-        """Yield some columns of all groups, so many rows at a time."""
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns."""
+        return list(self.types)
+
+    def type_name(self, column: str) -> str:
+        """Return the name of the type of a column: the same for types that are read alike."""
+        kind = self.types[column]
+        kind = kind.value_type if import_pyarrow().types.is_dictionary(kind) else kind
+        return str(kind).removeprefix("large_")
+
+    def read_tables(self, columns: list[str], rows: int) -> Iterator[Any]:
+        """Yield columns of all groups as Arrow tables of at most so many rows."""
         for group, count in enumerate(self.counts):
             if count:
-                yield from _decoded(self.name, self.stamp, group, columns, rows)
+                yield from _decode(self.path, self.stamp, group, columns, rows)
 
 
-def _opened(name: str) -> _File:
-    pa = arrow()
+def _open_file(path: str) -> _ParquetFile:
+    pa = import_pyarrow()
     try:
-        with open(name, "rb") as raw:
-            stamp = stamp_of(raw.fileno())
+        with open(path, "rb") as raw:
+            stamp = file_stamp(raw.fileno())
             with pa.parquet.ParquetFile(raw) as opened:
                 schema, meta = opened.schema_arrow, opened.metadata
                 counts = [meta.row_group(group).num_rows for group in range(meta.num_row_groups)]
                 if min(counts, default=0) < 0 or sum(counts) != meta.num_rows:
-                    raise DataFileError(f"{name}: its row groups do not add up; the file is damaged")
-                check_unique(name, schema.names)
-                kinds = dict(zip(schema.names, schema.types, strict=True))
-                kinds = {name: kind for name, kind in kinds.items() if not name.startswith(_INDEX)}
-                return _File(name, stamp, kinds, counts)
+                    raise DataFileError(f"{path}: its row groups do not add up; the file is damaged")
+                check_unique(path, schema.names)
+                types = dict(zip(schema.names, schema.types, strict=True))
+                types = {name: kind for name, kind in types.items() if not name.startswith(_INDEX)}
+                return _ParquetFile(path, stamp, types, counts)
     except DataFileError:
         raise
     except (pa.ArrowException, OSError, MemoryError, ValueError, TypeError, KeyError) as problem:
-        raise DataFileError(f"{name}: cannot be read as Parquet ({_short(problem)})") from problem
+        raise DataFileError(f"{path}: cannot be read as Parquet ({_shorten(problem)})") from problem
 
 
-def _columns(
-    files: list[_File],
-    target: str | None,
-    dtype: str | None,
-    wanted: Sequence[str] | None,
-    weight: str | None,
-) -> Columns:
-    """See what the columns hold, and that they hold it in all files."""
-    file, kinds = files[0].name, files[0].kinds
-    target = target_of(file, list(kinds), target)
-    label = label_kind(file, target, kinds[target])
-    check_weight_column(file, list(kinds), weight)
-    inputs = tuple(name for name in kinds if name not in (target, weight))
-    if not inputs:
-        raise DataFileError(f"{file}: has no column but the target {target!r}; inputs are missing")
-    for other in files[1:]:
-        check_same_names(other.name, list(other.kinds), file, list(kinds))
+def _find_columns(files: list[_ParquetFile], options: TableOptions) -> Columns:
+    """Return what the columns hold, which is the same in all files."""
+    first, *others = files
+    path, kinds = first.path, first.types
+    target, inputs = options.split_columns(path, first.column_names)
+    label_type = find_label_type(path, target, kinds[target])
+    for other in others:
         for column in (*inputs, target):
-            if _kind(other.kinds[column]) != _kind(kinds[column]):
+            if other.type_name(column) != first.type_name(column):
                 raise DataFileError(
-                    f"{other.name}: column {column!r} holds {other.kinds[column]}, but {file} "
+                    f"{other.path}: column {column!r} holds {other.types[column]}, but {path} "
                     f"holds {kinds[column]} there; write all files with one type"
                 )
-    types, kind = arrow().types, kinds[inputs[0]]
-    listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    packed = types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
-    if len(inputs) == 1 and (listed or packed) and not types.is_decimal(kind):
-        inner = {inputs[0]: kind.value_type} if listed else {}
-        held = inputs_dtype(file, inner, dtype, {}) if listed else dtype or "uint8"
-        return Columns(target, inputs, label, held, _width(files, inputs[0]), weight=weight)
-    inputs = order_names(file, inputs, wanted)
-    heads = (table.to_pylist()[0] for each in files for table in each.tables(list(inputs), 1))
-    head: dict[str, Any] = next(heads, {})
-    X_type = inputs_dtype(file, {name: kinds[name] for name in inputs}, dtype, head)
-    return Columns(target, inputs, label, X_type, weight=weight)
+    types, kind = import_pyarrow().types, kinds[inputs[0]]
+    is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    is_bytes = types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
+    if len(inputs) == 1 and (is_list or is_bytes) and not types.is_decimal(kind):
+        inner = {inputs[0]: kind.value_type} if is_list else {}
+        dtype = find_inputs_dtype(path, inner, options.dtype, {}) if is_list else options.dtype or "uint8"
+        width = _find_width(files, inputs[0])
+        return Columns(target, inputs, label_type, dtype, width, weight=options.weight)
+    inputs = order_names(path, inputs, options.inputs)
+    rows = (table.to_pylist()[0] for file in files for table in file.read_tables(list(inputs), 1))
+    first_row: dict[str, Any] = next(rows, {})
+    dtype = find_inputs_dtype(path, {name: kinds[name] for name in inputs}, options.dtype, first_row)
+    return Columns(target, inputs, label_type, dtype, weight=options.weight)
 
 
-def _width(files: list[_File], column: str) -> int:
-    """Return how many values the lists or bytes of a column have; the first rows may hold none."""
+def _find_width(files: list[_ParquetFile], column: str) -> int:
+    """Return the number of values in each list, or bytes, of a column; the first rows may be empty."""
     for file in files:
-        for table in file.tables([column], ROWS):
+        for table in file.read_tables([column], ROWS):
             for value in table[column].to_pylist():
                 if value:
                     return len(value)
-    raise DataFileError(f"{files[0].name}: column {column!r} holds no values")
+    raise DataFileError(f"{files[0].path}: column {column!r} holds no values")
 
 
-def _short(problem: BaseException) -> str:
+def _shorten(problem: BaseException) -> str:
     text = " ".join(str(problem).split())
     return text if len(text) <= 200 else f"{text[:200]}..."
