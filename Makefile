@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 THREADS ?= 2
 
-.PHONY: demo test lint bench record soak fresh lower-bounds chromium tour clean
+.PHONY: demo test lint bench against record soak fresh lower-bounds chromium tour clean
 
 demo: $(VENV)/.demo
 	@mkdir -p demo
@@ -15,7 +15,7 @@ demo: $(VENV)/.demo
 
 # worksteal: neighbouring tests, which use the same fixtures, run in the same process.
 test: lint chromium $(VENV)/.test
-	$(BIN)/python -m pytest -n $(THREADS) --dist worksteal -m "not soak"
+	$(BIN)/python -m pytest -n $(THREADS) --dist worksteal -rs -m "not soak"
 
 # In an environment of its own: the types that mypy reads do not depend on the versions under test.
 lint: $(VENV)/.lint
@@ -39,6 +39,10 @@ lower-bounds: $(BIN)/python
 bench: $(VENV)/.bench chromium
 	$(BIN)/python benchmarks/page.py
 	$(BIN)/python benchmarks/run.py
+
+# Speed of this tree against another checkout, interleaved: make against OTHER=../before
+against: $(VENV)/.test
+	$(BIN)/python benchmarks/against_commit.py $(OTHER)
 
 # An hour or two; models that are in build/record already are not trained again.
 record: $(VENV)/.bench

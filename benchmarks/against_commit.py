@@ -2,9 +2,9 @@
 
 `python benchmarks/against_commit.py OTHER [--rounds N] [FIGURE...]`, with OTHER the folder of the other checkout
 (`git worktree add OTHER COMMIT`). Each tree is imported by a process of its own, which stays alive; figure by
-figure, the two take turns. Prints the medians of both, their ratio, and the ratio of the least, which company on
-the same cores disturbs less; a ratio below 1 means that this tree takes less time. About three minutes on two
-cores, more where the loops have to be compiled first.
+figure, the two take turns. Prints the medians of both and their ratio; then two ratios that company on the same
+cores disturbs less, of the least times and of the medians of processor time (of all threads). A ratio below 1
+means that this tree takes less time. About a minute on two quiet cores, more where the loops have to be compiled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import hashlib
 import inspect
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import numpy as np
 from measure import processor
 
 TREE = Path(__file__).resolve().parents[1]
+Measurement = Callable[[], np.ndarray]  # returns (time, processor time of all threads)
 NAMES_BEFORE = {"batch_size": "batch", "learning_rate": "rate"}
 BIG_SAMPLES = 262_144  # 205 MB of pixels: more than is kept in memory
 
@@ -52,7 +52,7 @@ def mnist() -> tuple[Any, Any]:
     return X, y.astype(np.int64)
 
 
-def time_steps(D_H: int, B: int, steps: int) -> Callable[[], float]:
+def time_steps(D_H: int, B: int, steps: int) -> Measurement:
     """Return a measurement of microseconds a step of Adam on MNIST."""
     from thetanet import Adam, CPUEngine, Theta
 
@@ -71,7 +71,7 @@ def time_steps(D_H: int, B: int, steps: int) -> Callable[[], float]:
     return lambda: seconds_of(lambda: stepper.run(samples, order, coefficients)) / steps * 1e6
 
 
-def time_fit_of_iris() -> Callable[[], float]:
+def time_fit_of_iris() -> Measurement:
     """Return a measurement of milliseconds of `fit` on iris, the whole call."""
     from sklearn.datasets import load_iris
 
@@ -81,7 +81,7 @@ def time_fit_of_iris() -> Callable[[], float]:
     return lambda: seconds_of(lambda: ThetaNetClassifier(random_state=0).fit(X, y)) * 1e3
 
 
-def time_one_sample(method: str) -> Callable[[], float]:
+def time_one_sample(method: str) -> Measurement:
     """Return a measurement of microseconds to predict one sample, 784-100-10."""
     from thetanet import Predictor, ThetaNetClassifier
 
@@ -94,14 +94,21 @@ def time_one_sample(method: str) -> Callable[[], float]:
     return lambda: seconds_of(lambda: [ask() for _ in range(500)]) / 500 * 1e6
 
 
-def time_import() -> Callable[[], float]:
+def time_import() -> Measurement:
     """Return a measurement of milliseconds of `import thetanet` in a fresh process, NumPy included."""
-    program = "import time; began = time.perf_counter(); import thetanet; print(time.perf_counter() - began)"
-    command = [sys.executable, "-c", program]
-    return lambda: float(subprocess.run(command, check=True, capture_output=True).stdout) * 1e3
+    program = (
+        "from time import perf_counter, process_time; began = perf_counter(), process_time(); import thetanet; "
+        "print(perf_counter() - began[0], process_time() - began[1])"
+    )
+
+    def measure() -> np.ndarray:
+        done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+        return np.array(done.stdout.split(), np.float64) * 1e3
+
+    return measure
 
 
-def time_epoch(of_source: bool) -> Callable[[], float]:
+def time_epoch(of_source: bool) -> Measurement:
     """Return a measurement of milliseconds of an epoch over .npy files larger than what is kept in memory.
 
     For comparison, the same from arrays in memory; 100 units.
@@ -110,11 +117,12 @@ def time_epoch(of_source: bool) -> Callable[[], float]:
 
     folder = Path(os.environ["BENCHMARK_DATA"])
 
-    def measure() -> float:
-        data = (open_source(folder),) if of_source else (np.load(folder / "X.npy"), np.load(folder / "y.npy"))
+    def measure() -> np.ndarray:
+        files = folder / "X.npy", folder / "y.npy"
+        data = [open_source(folder)] if of_source else [np.load(file) for file in files]
         net = call(ThetaNetClassifier, hidden=100, epochs=1, random_state=0, descent=Adam(), batch_size=128)
-        seconds: float = net.fit(*data).history_["seconds"][-1]
-        return seconds * 1e3
+        processor_seconds = seconds_of(lambda: net.fit(*data))[1]
+        return np.array([net.history_["seconds"][-1], processor_seconds]) * 1e3
 
     return measure
 
@@ -127,21 +135,22 @@ def fingerprint_fit() -> Callable[[], str]:
     return lambda: hashlib.sha256(net.fit(*mnist()).theta_.flat.tobytes()).hexdigest()[:16]
 
 
-def seconds_of(function: Callable[[], Any]) -> float:
-    began = time.perf_counter()
+def seconds_of(function: Callable[[], Any]) -> np.ndarray:
+    """Return the seconds of a call, and those of processor time of all threads."""
+    began = time.perf_counter(), time.process_time()
     function()
-    return time.perf_counter() - began
+    return np.array([time.perf_counter() - began[0], time.process_time() - began[1]])
 
 
 # Name of a figure: how a process prepares to measure it, and in how many of the rounds.
-FIGURES: dict[str, tuple[Callable[[], Callable[[], Any]], float]] = {
+FIGURES: dict[str, tuple[Callable[[], Measurement], float]] = {
     "step, 100 units, batch 128, microseconds": (lambda: time_steps(100, 128, 400), 1),
     "step, 300 units, batch 128, microseconds": (lambda: time_steps(300, 128, 200), 1),
     "step, 800 units, batch 256, microseconds": (lambda: time_steps(800, 256, 60), 1),
     "fit on iris, milliseconds": (time_fit_of_iris, 2),
-    "predict one sample, microseconds": (lambda: time_one_sample("predict"), 1),
-    "predict_proba of one sample, microseconds": (lambda: time_one_sample("predict_proba"), 1),
-    "Predictor, one sample, microseconds": (lambda: time_one_sample("Predictor"), 1),
+    "predict one sample, microseconds": (lambda: time_one_sample("predict"), 3),
+    "predict_proba of one sample, microseconds": (lambda: time_one_sample("predict_proba"), 3),
+    "Predictor, one sample, microseconds": (lambda: time_one_sample("Predictor"), 3),
     "import thetanet, milliseconds": (time_import, 1),
     "epoch from arrays, milliseconds": (lambda: time_epoch(False), 0.4),
     "epoch from .npy files, milliseconds": (lambda: time_epoch(True), 0.4),
@@ -164,7 +173,8 @@ def serve() -> None:
                 ready[name] = (fingerprint_fit if name == BITS else FIGURES[name][0])()
                 if name != BITS:
                     ready[name]()  # compiles, and surveys a source
-            print(json.dumps(ready[name]()), file=out, flush=True)
+            answer = ready[name]()
+            print(json.dumps(answer if name == BITS else answer.tolist()), file=out, flush=True)
 
 
 # --- in the process that compares -----------------------------------------------------------------------------
@@ -208,20 +218,21 @@ class Tree:
         self.process.wait()
 
 
-def compare(trees: list[Tree], names: list[str], rounds: int) -> dict[str, list[list[float]]]:
-    """Return the measurements of each tree by figure; who begins alternates."""
-    figures: dict[str, list[list[float]]] = {}
-    print("| figure | this tree | other | ratio of medians | of the least |", flush=True)
-    print("|---|---:|---:|---:|---:|", flush=True)
+def compare(trees: list[Tree], names: list[str], rounds: int) -> dict[str, Any]:
+    """Return for each figure and tree the pairs of time and processor time; who begins alternates."""
+    figures = {}
+    print("| figure | this tree | other | ratio | of the least | of processor time |", flush=True)
+    print("|---|---:|---:|---:|---:|---:|", flush=True)
     for name in names:
-        values: list[list[float]] = [[], []]
+        values: list[list[list[float]]] = [[], []]
         for turn in range(max(3, round(rounds * FIGURES[name][1]))):
             for which in (0, 1) if turn % 2 else (1, 0):
                 values[which].append(trees[which].measure(name))
                 time.sleep(0.05)  # threads that wait for work stop spinning
-        this, other = (statistics.median(each) for each in values)
-        least = min(values[0]) / min(values[1])
-        print(f"| {name} | {this:,.4g} | {other:,.4g} | {this / other:.3f} | {least:.3f} |", flush=True)
+        this, other = (np.median(each, axis=0) for each in values)
+        least = np.min(values[0], axis=0)[0] / np.min(values[1], axis=0)[0]
+        ratios = f"{this[0] / other[0]:.3f} | {least:.3f} | {this[1] / other[1]:.3f}"
+        print(f"| {name} | {this[0]:,.4g} | {other[0]:,.4g} | {ratios} |", flush=True)
         figures[name] = values
     return figures
 
@@ -244,7 +255,7 @@ def main() -> None:
     parser.add_argument("figures", nargs="*", help="parts of the names of figures [all]")
     parser.add_argument("--rounds", type=int, default=11, help="measurements of most figures [11]")
     parser.add_argument("--json", type=Path, help="write all measurements to this file")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     wanted = options.figures or [""]
     names = [name for name in FIGURES if any(part in name for part in wanted)]
     print(f"{processor()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}", flush=True)
@@ -263,7 +274,10 @@ def main() -> None:
                 print(f"\n{BITS}: {'the same' if bits[0] == bits[1] else 'different'} ({', '.join(bits)})")
             if "epoch from .npy files, milliseconds" in figures:
                 memory, files = (
-                    [statistics.median(each) for each in figures[f"epoch from {kind}, milliseconds"]]
+                    [
+                        float(np.median(each, axis=0)[0])
+                        for each in figures[f"epoch from {kind}, milliseconds"]
+                    ]
                     for kind in ("arrays", ".npy files")
                 )
                 shares = [f"{a / b:.2f}" for a, b in zip(memory, files, strict=True)]

@@ -3,9 +3,14 @@
 import os
 
 import pytest
+from hypothesis import settings
 
 # Before SciPy is imported: with it, scikit-learn's checks of array API inputs run instead of being skipped.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+# An example takes as long as a busy machine makes it take.
+settings.register_profile("thetanet", deadline=None)
+settings.load_profile("thetanet")
 
 
 def pytest_configure(config):

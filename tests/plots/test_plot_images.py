@@ -115,10 +115,10 @@ def test_a_unit_without_weights_is_drawn_as_zero():
 
 def test_three_hundred_units_are_one_image_and_quick(tmp_path):
     theta = Theta.random(784, 300, 10, dtype=np.float32)
-    start = time.perf_counter()
+    start = time.process_time()  # whatever else runs on the machine
     ax = plot_hidden_units(theta)
     save_figure(ax, tmp_path / "units.png")
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert len(ax.images) == 1
     assert "300" in ax.get_title(loc="left")
 

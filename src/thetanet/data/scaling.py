@@ -171,7 +171,8 @@ class Moments:
         if weight is not None:
             mean = weight @ X.astype(np.float64, copy=False) / n
         else:
-            mean = np.asarray(X.sum(axis=0, dtype=np.float64 if X.dtype.kind == "f" else np.int64)) / n
+            total = X.sum(axis=0, dtype=np.float64 if X.dtype.kind == "f" else np.int64)
+            mean = np.asarray(total, dtype=np.float64) / n
         if X.dtype == np.uint8 and weight is None:
             square = np.einsum("ij,ij->j", X, X, dtype=np.int64) - n * mean * mean
             return cls(n, largest, mean, np.sqrt(np.maximum(square, 0)))
