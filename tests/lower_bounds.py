@@ -26,9 +26,10 @@ TOOLS = (
 )
 TESTS = (
     "test_network.py", "test_theta.py", "test_hessian.py", "engine/test_engine.py", "descent/test_descent.py",
-    "classifier/test_estimator.py", "data/test_sources.py", "data/test_data_files.py",
+    "classifier/test_estimator.py", "data/test_source_conformance.py", "data/test_tables.py",
+    "data/test_dataset.py",
     "training/test_training.py", "training/test_cluster.py", "models/test_model_file.py",
-    "images/test_picture.py", "plots/test_plots.py", "report/test_html_report_forms.py",
+    "data/test_picture.py", "plots/test_plots.py", "report/test_html_report_forms.py",
     "reading/test_reading.py", "web/test_web.py", "cli/test_cli.py",
 )  # fmt: skip
 

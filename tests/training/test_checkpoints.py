@@ -207,3 +207,20 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path):
 @pytest.mark.soak
 def test_a_training_killed_fifty_times_goes_on_to_the_same_bits(tmp_path):
     assert kill_and_resume(tmp_path, kills=50, seed=1) == 50
+
+
+def test_checkpoints_of_an_earlier_training_are_not_mixed_with_new_ones(halves, tmp_path):
+    X, y = halves
+    net(random_state=1).fit(X, y, checkpoint=tmp_path)
+    files = sorted(tmp_path.iterdir())
+    with pytest.raises(CheckpointError, match="holds the checkpoints of an earlier"):
+        net(random_state=2).fit(X, y, checkpoint=tmp_path)
+    with pytest.raises(CheckpointError, match="was made with random_state=1, not 2"):
+        net(random_state=2).fit(X, y, checkpoint=tmp_path, resume=True)
+    assert sorted(tmp_path.iterdir()) == files
+
+
+def test_a_part_held_out_at_random_cannot_be_found_again(halves, tmp_path):
+    X, y = halves
+    with pytest.raises(InputError, match="give random_state=0, or X_val"):
+        net(random_state=None, patience=3).fit(X, y, checkpoint=tmp_path)
