@@ -34,7 +34,7 @@ def threaded(engine, threads):
 @cache
 def dask_client():
     distributed = pytest.importorskip("distributed")
-    return distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None)
+    return distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0")
 
 
 def dask_engine():

@@ -159,5 +159,5 @@ def test_what_cannot_be_measured_is_refused(net):
     ):
         with pytest.raises(InputError, match=message):
             evaluate(net, *arguments)
-    with pytest.raises(InputError, match="no fitted network"):
+    with pytest.raises(InputError, match="is not fitted yet; call fit"):
         evaluate(ThetaNetClassifier(), X, Y)

@@ -124,8 +124,8 @@ class ThetaNetClassifier(
     classes_ : array
         The class labels (for multi-label: 0 .. D_O - 1).
     history_ : dict of lists
-        One entry an epoch: epoch, samples, seconds, error, accuracy, val_error, val_accuracy, rate,
-        val_score (see `thetanet.training.loop.Record`).
+        One entry an epoch: epoch, samples, seconds, error, accuracy, val_error, val_accuracy, learning_rate,
+        val_score (see `thetanet.training.record.Record`).
     best_epoch_, best_score_
         With `patience`: the epoch that Theta is of, and its score (-E without `scoring`).
     explanation_ : str

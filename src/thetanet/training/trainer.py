@@ -75,6 +75,7 @@ class Trainer:
         score: Score | None = None,
     ) -> None:
         self.settings, self.score = settings, score
+        self._settings_texts = settings.as_texts()  # once: a network is made of them in each epoch
         self.engine = default_engine() if engine is None else engine
         self.callbacks = list(callbacks)
         self.early_stopping = None if settings.patience is None else EarlyStopping(int(settings.patience))
@@ -257,7 +258,7 @@ class Trainer:
             theta = fold_theta(self._session.theta, samples.scaling, samples.head.X.dtype)
             last = {name: values[-1] for name, values in self.history.items() if values}
             training = {
-                **self.settings.as_texts(),
+                **self._settings_texts,
                 **{name: None if value != value else value for name, value in last.items()},
             }
             self._network = replace(self._template, theta=theta, training=training)
@@ -360,7 +361,7 @@ class Trainer:
             feature_names,
             scaling.kind,
             self.engine,
-            settings.as_texts(),
+            self._settings_texts,
         )
         return IncrementalState(
             reached, rule, stepper.state(), step + steps, scaling, rng, seen, calls,
