@@ -79,6 +79,7 @@ for suite in $suites; do
   for user in $users; do
     root=$(mktemp -d "$here/$suite-$user-XXXX")
     tar -C "$root" -xf "$here/$suite.tar"
+    chmod 755 "$root"  # mktemp lets only root in
     home=$(awk -F: -v user="$user" '$1 == user { print $6 }' "$root/etc/passwd")
     git clone --quiet --no-hardlinks . "$root$home/thetanet"
     chroot "$root" chown -R "$user:" "$home/thetanet"
