@@ -134,3 +134,16 @@ def test_arguments_of_open_source_are_checked(tmp_path, path, options, says):
     write_class_folders(tmp_path / "images", "cat", "dog")
     with pytest.raises(InputError, match=says):
         open_source(tmp_path / path if isinstance(path, str) else path, **options)
+
+
+def test_several_npz_files_are_no_source(tmp_path):
+    paths = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    for path in paths:
+        np.savez(path, X=X, y=Y)
+    for path in (paths, tmp_path):
+        with pytest.raises(DataFileError, match=r"must end in|holds no tables"):
+            open_source(path)
+    (tmp_path / "d.csv").write_text(csv_text())
+    np.testing.assert_array_equal(
+        read_samples(open_source(tmp_path))[0], X
+    )  # beside a table they are ignored

@@ -33,7 +33,9 @@ class Format:
     options : tuple of str
         Those of `open_source` that have a meaning for it.
     suffixes : tuple of str
-        Endings of its files; several such files, or a folder of them, are one source.
+        Endings of its files.
+    several : bool
+        Whether several such files, or a folder of them, are one source.
     test_opener : str, optional
         Returns the test samples that lie beside the training samples, or None.
     folder_test : str, optional
@@ -43,6 +45,7 @@ class Format:
     opener: str
     options: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
+    several: bool = True
     test_opener: str = ""
     folder_test: str = ""
 
@@ -78,7 +81,6 @@ FORMATS = {  # a folder is of the first one that fits
     "csr": Format("csr.open_csr_folder", folder_test="csr.is_csr_folder"),
     "npy": Format("npy.open_npy_folder", test_opener="npy.open_npy_test", folder_test="npy.is_npy_folder"),
     "idx": Format("idx.open_idx_folder", test_opener="idx.open_idx_test", folder_test="idx.is_idx_folder"),
-    "npz": Format("npz.open_npz", suffixes=(".npz",), test_opener="npz.open_npz_test"),
     "parquet": Format("parquet.parquet_source", _TABLE, (".parquet", ".pq")),
     "csv": Format("csv.csv_source", _TABLE, (".csv", ".tsv")),
     "svmlight": Format(
@@ -92,6 +94,7 @@ FORMATS = {  # a folder is of the first one that fits
         test_opener="images.open_test_images",
         folder_test="images.is_images_folder",
     ),
+    "npz": Format("npz.open_npz", suffixes=(".npz",), several=False, test_opener="npz.open_npz_test"),
 }
 
 _BY_SUFFIX = {suffix: name for name, row in FORMATS.items() for suffix in row.suffixes}
@@ -236,7 +239,7 @@ def detect_format(paths: Sequence[Path]) -> tuple[str, list[Path]]:
     if len(paths) == 1 and first.is_dir():
         return _detect_folder_format(first)
     names = {_BY_SUFFIX.get(path.suffix.lower()) for path in paths}
-    if len(names) == 1 and (name := names.pop()) is not None:
+    if len(names) == 1 and (name := names.pop()) is not None and (len(paths) == 1 or FORMATS[name].several):
         return name, list(paths)
     if len(paths) == 1 and first.suffix.lower() in (".gz", ".bz2", ".zst", ".xz"):
         raise DataFileError(
@@ -252,7 +255,7 @@ def _detect_folder_format(folder: Path) -> tuple[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         name = _BY_SUFFIX.get(path.suffix.lower())
-        if name is not None and path.name[0] not in "._":
+        if name is not None and FORMATS[name].several and path.name[0] not in "._":
             files.setdefault(name, []).append(path)
     for name, row in FORMATS.items():
         if row.is_folder(folder):

@@ -79,7 +79,7 @@ class TrainingSamples(ABC):
         """Number of samples that descend together in mini-batches: all, but on a cluster."""
         return self.M
 
-    def prepared_by(self, prepare: Callable[[Samples], Any] | None) -> TrainingSamples:
+    def with_preparation(self, prepare: Callable[[Samples], Any] | None) -> TrainingSamples:
         """Return these samples; those that are read ahead are prepared by the thread that reads them."""
         return self
 

@@ -112,7 +112,7 @@ class StreamedSamples(TrainingSamples):
             hashed.update(np.ascontiguousarray(self.head.take(slice(0, 64)).L).tobytes())
         return hashed.hexdigest()
 
-    def prepared_by(self, prepare: Callable[[Samples], Any] | None) -> StreamedSamples:
+    def with_preparation(self, prepare: Callable[[Samples], Any] | None) -> StreamedSamples:
         """Return these samples, with chunks that were prepared by the thread that reads them."""
         return replace(self, prepare=prepare)
 

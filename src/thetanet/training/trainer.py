@@ -149,9 +149,9 @@ class Trainer:
         group = samples.M if self.method.whole_passes else samples.group_size
         alpha = settings.penalty_for(samples)
         decay = alpha / samples.total_weight
-        samples = samples.prepared_by(engine.preparation_for(self.method, decay))
+        samples = samples.with_preparation(engine.preparation_for(self.method, decay))
         if validation is not None:
-            validation = validation.prepared_by(engine.preparation_for(None, 0.0))
+            validation = validation.with_preparation(engine.preparation_for(None, 0.0))
         theta = self._initial_theta(data.labels, samples, rng, warm_start)
         epochs = settings.epochs_for(group, batch_size)
         session = Session(
