@@ -156,7 +156,10 @@ def test_wide_sparse_steps_cost_what_their_non_zeros_cost():
 
     rule, seconds = SGD(momentum=0.0), []
     for D_I in (2_000, 200_000):
-        X = sparse.random_array((2000, D_I), density=20 / D_I, rng=np.random.default_rng(0), format="csr")
+        rng = np.random.default_rng(0)
+        columns = np.sort(rng.integers(0, D_I, (2000, 20)), axis=1)
+        X = sparse.csr_array((rng.random(columns.size), columns.ravel(), np.arange(2001) * 20), (2000, D_I))
+        X.sum_duplicates()
         samples = Samples(X, np.zeros((2000, 1)), 1, Scaling.identity(D_I))
         stepper = CPUEngine(threads=1).stepper(Theta.random(D_I, 16, 1, dtype=np.float32), rule, 10)
         c = np.array([rule.coefficients(t, 0.1) for t in range(200)])

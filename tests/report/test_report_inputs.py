@@ -69,5 +69,5 @@ def test_samples_that_are_no_rows_and_networks_without_theta_are_named(net):
         with pytest.raises(InputError, match="X"):
             html_report(net, wrong, y)
     for new in (net.network_.theta, ThetaNetClassifier()):
-        with pytest.raises(InputError, match="(is no network|is not fitted yet); call fit"):
+        with pytest.raises(InputError, match=r"(is no network|is not fitted yet); call fit"):
             html_report(new, X, y)

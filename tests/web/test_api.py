@@ -113,6 +113,7 @@ def test_test_images_that_the_page_cannot_draw_are_refused(net, data, train, tes
 
 def test_the_api_is_as_it_says(data_file, tmp_path):
     """Schemathesis asks what OpenAPI allows and what it forbids, by all its checks."""
+    pytest.importorskip("schemathesis")
     with server(data_file) as running:
         command = [
             f"{BIN}/schemathesis", "run", "--checks", "all", "--max-examples", "15",
