@@ -7,12 +7,7 @@ import pytest
 from networks import net
 from scipy import sparse
 
-from thetanet import (
-    Adam,
-    Averaged,
-    Clipped,
-    CPUEngine,
-)  # fmt: skip
+from thetanet import Adam, Averaged, Clipped, CPUEngine
 from thetanet.errors import InputError
 
 

@@ -6,13 +6,7 @@ from networks import net, small_net
 from sklearn.datasets import load_digits, load_iris
 from sklearn.model_selection import train_test_split
 
-from thetanet import (
-    SGD,
-    Adam,
-    CPUEngine,
-    DivergedError,
-    Theta,
-)  # fmt: skip
+from thetanet import SGD, Adam, CPUEngine, DivergedError, Theta
 
 
 def test_a_rate_too_high_is_named_and_the_last_healthy_theta_kept():

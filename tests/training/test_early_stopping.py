@@ -5,10 +5,11 @@ import pytest
 from networks import net, small_net
 from scipy import sparse
 
-from thetanet import (
-    Adam,
-)  # fmt: skip
+from thetanet import Adam, array_source
 from thetanet.errors import InputError
+from thetanet.training.data import TrainingData
+from thetanet.training.settings import TrainingSettings
+from thetanet.training.trainer import Trainer
 
 
 def test_early_stopping_restores_the_best(iris):
@@ -68,3 +69,15 @@ def test_a_score_that_is_no_number_is_never_the_best(halves):
     scores = iter([np.nan, 0.1, 0.3, np.nan, 0.2])
     network = small_net(patience=5, scoring=lambda *_: next(scores)).fit(X, y)
     assert (network.best_epoch_, network.best_score_) == (3, 0.3)
+
+
+def test_a_trainer_that_runs_again_forgets_the_best_epoch_of_the_run_before(iris):
+    X, y = iris
+    settings = TrainingSettings(hidden=5, epochs=4, patience=4, descent="adam", random_state=0)
+    data = TrainingData.from_source(array_source(X, y), settings)
+    trainer = Trainer(settings)
+    first = [record.val_error for record in trainer.run(data)]
+    best = trainer.early_stopping
+    assert [record.val_error for record in trainer.run(data)] == first
+    assert trainer.early_stopping is not best
+    assert trainer.network.theta == best.best_network.theta

@@ -5,10 +5,7 @@ import pytest
 from networks import net, small_net
 from sklearn.preprocessing import StandardScaler
 
-from thetanet import (
-    Theta,
-    forward,
-)  # fmt: skip
+from thetanet import Theta, forward
 from thetanet.errors import InputError
 from thetanet.evaluation.figures import evaluate
 

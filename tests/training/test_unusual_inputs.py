@@ -6,10 +6,7 @@ from networks import small_net
 from scipy import sparse
 from sklearn.datasets import load_digits
 
-from thetanet import (
-    Deform,
-    normalise_images,
-)  # fmt: skip
+from thetanet import Deform, normalise_images
 from thetanet.errors import InputError
 
 

@@ -8,12 +8,7 @@ from networks import net, small_net
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
 
-from thetanet import (
-    SGD,
-    Adam,
-    Averaged,
-    Clipped,
-)  # fmt: skip
+from thetanet import SGD, Adam, Averaged, Clipped
 from thetanet.errors import InputError
 
 

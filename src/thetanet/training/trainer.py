@@ -63,6 +63,8 @@ class Trainer:
         What was chosen for its data, and why.
     history : dict of lists
         The fields of its records.
+    early_stopping : EarlyStopping or None
+        The best epoch so far, if the settings have patience.
     started, finished : bool
         Whether its descent has begun, and whether its last epoch is over.
     """
@@ -78,10 +80,11 @@ class Trainer:
         self._settings_texts = settings.as_texts()  # once: a network is made of them in each epoch
         self.engine = default_engine() if engine is None else engine
         self.callbacks = list(callbacks)
-        self.early_stopping = None if settings.patience is None else EarlyStopping(int(settings.patience))
+        self.early_stopping: EarlyStopping | None = None
         self.method: Any = None
         self.explanation, self.started, self.finished = "", False, False
         self.history = empty_history()
+        self._reason, self._pretrained = "", False
         self._session: Session | None = None
         self._template: FittedNetwork | None = None
         self._network: FittedNetwork | None = None
@@ -145,7 +148,7 @@ class Trainer:
             samples = distribute(engine, samples)
             validation = None if validation is None else distribute(engine, validation)
         batch_size = min(int(settings.batch_size), samples.M)
-        self.method, reason = settings.method_for(samples, batch_size)
+        self.method, self._reason = settings.method_for(samples, batch_size)
         group = samples.M if self.method.whole_passes else samples.group_size
         alpha = settings.penalty_for(samples)
         decay = alpha / samples.total_weight
@@ -161,7 +164,7 @@ class Trainer:
         self._template = FittedNetwork(theta, data.labels, data.feature_names, samples.scaling.kind, engine)
         self.history = empty_history()
         self._pretrained = settings.init is not None or warm_start is not None
-        self._reason = reason
+        self.early_stopping = None if settings.patience is None else EarlyStopping(int(settings.patience))
         return session, validation
 
     def _initial_theta(
@@ -305,7 +308,7 @@ class Trainer:
         Returns
         -------
         IncrementalState
-            From which the next call goes on; its `record` says how this one went. `network` is the result.
+            From which the next call goes on, and how this one went. `network` is the result.
         """
         settings = self.settings
         labels = Labels.of(rows.y, classes) if network is None else network.labels
@@ -363,11 +366,21 @@ class Trainer:
             self.engine,
             self._settings_texts,
         )
+        total = measure.weight or 1.0
         return IncrementalState(
-            reached, rule, stepper.state(), step + steps, scaling, rng, seen, calls,
-            samples.M, measure.error / (measure.weight or 1.0), measure.correct / (measure.weight or 1.0),
-            rate,
-        )  # fmt: skip
+            theta=reached,
+            rule=rule,
+            rule_state=stepper.state(),
+            step=step + steps,
+            scaling=scaling,
+            rng=rng,
+            class_weights=seen,
+            calls=calls,
+            samples=samples.M,
+            error=measure.error / total,
+            accuracy=measure.correct / total,
+            learning_rate=rate,
+        )
 
     def _incremental_samples(
         self, X: Any, targets: NDArray[Any], labels: Labels, scaling: Scaling, weight: Any
