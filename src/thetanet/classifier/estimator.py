@@ -18,7 +18,7 @@ from thetanet.classifier.scoring import scorer_for
 from thetanet.data.door import as_source
 from thetanet.data.formats.arrays import ArrayPart
 from thetanet.data.labels import check_labels
-from thetanet.data.source import Rows, Source
+from thetanet.data.source import Progress, Rows, Source
 from thetanet.data.weights import as_weights
 from thetanet.descent import resolve
 from thetanet.engine import Engine, Measure
@@ -32,7 +32,6 @@ from thetanet.training.callbacks import Callback, FunctionCallback
 from thetanet.training.checkpoints import Checkpoints
 from thetanet.training.data import TrainingData
 from thetanet.training.record import Record, empty_history
-from thetanet.training.session import Progress
 from thetanet.training.settings import TrainingSettings, settings_from
 from thetanet.training.trainer import IncrementalState, Trainer
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from thetanet.data.formats.csr import CSR_FILES, SHAPE_FILE, write_shape
 from thetanet.data.formats.npy import WEIGHT_FILE
 from thetanet.data.npy_writer import SamplesWriter
 from thetanet.data.skipping import warn_of_skipped
-from thetanet.data.source import Source
+from thetanet.data.source import Progress, Source
 from thetanet.errors import InputError
 
 _FILES = (
@@ -35,7 +34,7 @@ def convert(
     source: Source,
     folder: str | os.PathLike[str],
     test: Source | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[int, int]:
     """Write a source as X.npy and y.npy; sparse samples as the three arrays of a CSR matrix and its shape.
 
@@ -98,7 +97,7 @@ def convert(
     return written.M, written.D_I
 
 
-def _write_rows(source: Source, folder: Path, progress: Callable[[int, int], object]) -> SamplesWriter:
+def _write_rows(source: Source, folder: Path, progress: Progress) -> SamplesWriter:
     with SamplesWriter(folder) as writer:
         for rows in source.iter_rows(progress):
             writer.append(*rows)

@@ -21,6 +21,8 @@ from thetanet.data.label_types import as_plain_labels, as_texts
 from thetanet.data.skipping import Skipped, SkippedByFile
 from thetanet.errors import DataFileError, InputError
 
+Progress = Callable[[int, int], object]  # called with (how many are done, of how many): parts, or samples
+
 ROWS = 4096  # of a part, unless the format determines them: a chunk of training data has many parts
 
 
@@ -229,7 +231,7 @@ class Source:
         for rows in self.iter_rows():
             yield rows.X, rows.y
 
-    def iter_rows(self, progress: Callable[[int, int], object] | None = None) -> Iterator[Rows]:
+    def iter_rows(self, progress: Progress | None = None) -> Iterator[Rows]:
         """Yield the samples of all parts in order, checked to have one schema.
 
         `progress` is called with (parts read, parts) when the samples of a part have been used.

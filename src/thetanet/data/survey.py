@@ -25,14 +25,12 @@ from thetanet.data.labels import Labels
 from thetanet.data.samples import Samples, TrainingSamples, chunk_rows
 from thetanet.data.scaling import Moments, Scaling
 from thetanet.data.skipping import SkippedByFile, warn_of_skipped
-from thetanet.data.source import Rows, SampleSchema, Source, hash_rows, join_rows, read_rows
+from thetanet.data.source import Progress, Rows, SampleSchema, Source, hash_rows, join_rows, read_rows
 from thetanet.data.streams import StreamedSamples
 from thetanet.errors import InputError
 
 IN_MEMORY_BYTES = 128 << 20  # inputs and labels of a source that is kept in memory
 MOST_CLASSES = 10_000
-
-Progress = Callable[[int, int], None]  # (parts read, parts)
 
 
 class Survey(ABC):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from thetanet.data.door import make_source
 from thetanet.data.skipping import warn_of_skipped
-from thetanet.data.source import Rows
+from thetanet.data.source import Progress, Rows
 from thetanet.models.fitted import FittedNetwork, network_of
 from thetanet.network import cross_entropy
 
 CALIBRATION_BINS = 15
-
-Progress = Callable[[int, int], object]  # (parts read, parts)
 
 
 @dataclass(frozen=True)

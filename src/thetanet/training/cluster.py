@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from thetanet.data.formats.arrays import ArrayPart
 from thetanet.data.samples import Samples, TrainingSamples
 from thetanet.data.skipping import SkippedByFile, warn_of_skipped
-from thetanet.data.source import Part, Rows, SampleSchema, Source, hash_rows, read_rows
+from thetanet.data.source import Part, Progress, Rows, SampleSchema, Source, hash_rows, read_rows
 from thetanet.data.streams import StreamedSamples
-from thetanet.data.survey import PartsSurvey, Progress, Survey, survey_source
+from thetanet.data.survey import PartsSurvey, Survey, survey_source
 from thetanet.engine.dask import tasks
 from thetanet.errors import DataFileError, InputError
 

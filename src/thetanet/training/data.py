@@ -13,8 +13,8 @@ from thetanet.data.hold_out import hold_out
 from thetanet.data.labels import Labels
 from thetanet.data.samples import Samples, TrainingSamples
 from thetanet.data.scaling import Scaling
-from thetanet.data.source import Source
-from thetanet.data.survey import Progress, Survey, survey_source
+from thetanet.data.source import Progress, Source
+from thetanet.data.survey import Survey, survey_source
 from thetanet.engine import Engine
 from thetanet.errors import InputError
 from thetanet.training.settings import TrainingSettings

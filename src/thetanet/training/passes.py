@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thetanet.data.samples import Samples
+from thetanet.data.source import Progress
 from thetanet.descent import resolve_schedule
 from thetanet.engine import Measure, Stepper
 from thetanet.errors import DivergedError
 from thetanet.theta import Theta
-from thetanet.training.session import EpochResult, Progress, Session
+from thetanet.training.session import EpochResult, Session
 
 _SECONDS_PER_CALL = 0.2  # of the engine, between looks at progress, Ctrl-C and servers
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from thetanet.data.samples import TrainingSamples
+from thetanet.data.source import Progress
 from thetanet.engine import Engine, Measure
 from thetanet.theta import Theta
 from thetanet.training.checkpoints import CheckpointWriter
-
-Progress = Callable[[int, int], None]  # (samples seen in this epoch, samples in an epoch)
 
 
 class EpochResult(NamedTuple):
@@ -49,7 +47,7 @@ class Session:
         Writes checkpoints, and knows where to go on. A training that goes on takes the same steps, to the
         bit, as one that was never stopped.
     progress : callable, optional
-        Called about five times a second.
+        Called with (samples seen in this epoch, samples in an epoch), about five times a second.
     """
 
     theta: Theta

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from thetanet.data.labels import Labels
 from thetanet.data.samples import Samples, TrainingSamples
 from thetanet.data.scaling import Scaling
-from thetanet.data.source import Rows
+from thetanet.data.source import Progress, Rows
 from thetanet.engine import Engine, Measure
 from thetanet.engine.default import default_engine
 from thetanet.errors import DivergedError, InputError
@@ -29,7 +29,7 @@ from thetanet.training.initial import random_theta
 from thetanet.training.loop import descend
 from thetanet.training.passes import run_epoch, step_coefficients
 from thetanet.training.record import Record, empty_history
-from thetanet.training.session import Progress, Session
+from thetanet.training.session import Session
 from thetanet.training.settings import TrainingSettings
 from thetanet.training.transformed import DeformedSamples, teacher_targets
 
