@@ -161,12 +161,12 @@ class Groups:
             where = next((worker for worker in places.get(future.key, ()) if worker in by_worker), None)
             if where is not None:
                 by_worker[where].append(n)
-        for n, worker in moves(by_worker, threads):
+        for n, worker in plan_moves(by_worker, threads):
             self._futures[n] = self.calls.submit(tasks.identity, groups[n], worker=worker)
         self._divided = set(threads)
 
 
-def moves(by_worker: dict[str, list[int]], threads: dict[str, int]) -> list[tuple[int, str]]:
+def plan_moves(by_worker: dict[str, list[int]], threads: dict[str, int]) -> list[tuple[int, str]]:
     """Return which groups to move where, so that all threads of workers have about as many."""
     by_worker = {worker: list(groups) for worker, groups in by_worker.items()}
     moved: list[tuple[int, str]] = []
