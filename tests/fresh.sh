@@ -50,6 +50,7 @@ wanted = ("index-url", "proxy", "trusted-host", "default-timeout", "timeout", "r
 values = dict(line.rstrip().partition("=")[::2] for line in sys.stdin)
 print(*{f"{key.split(chr(46))[-1]} = {ast.literal_eval(value)}" for key, value in values.items()
         if key.split(".")[-1] in wanted}, sep="\n")'; echo "cert = $certificates"; } >"$root/etc/pip.conf"
+  echo "127.0.0.1 localhost $(hostname)" >"$root/etc/hosts"
   chroot "$root" useradd --create-home plain
   tar -C "$root" -cf "$here/$suite.tar.new" .
   mv "$here/$suite.tar.new" "$here/$suite.tar"
