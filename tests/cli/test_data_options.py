@@ -50,7 +50,7 @@ def fill(folder):
     ("name", "says"),
     [
         ("t.csv.gz", "compressed files cannot be read in parts; unpack it first"),
-        ("t.txt", "must end in .npz, .parquet, .pq, .csv"),
+        ("t.txt", "must end in .parquet, .pq, .csv"),
         ("mixed", "holds files of several formats (csv, parquet); give one kind"),
         ("nothing", "holds no tables, svmlight, .npy or IDX files, and no images"),
         ("other", "holds ['Z']; it needs X and y"),
