@@ -1,9 +1,11 @@
+import gc
+import weakref
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from thetanet import Adam, CPUEngine, GradientDescent, Theta, error
+from thetanet import Adam, CPUEngine, GradientDescent, Theta, ThetaNetClassifier, error
 from thetanet.data.samples import Samples
 from thetanet.data.scaling import Scaling
 from thetanet.errors import InputError
@@ -146,3 +148,18 @@ def test_theta_is_trained_in_place():
     list(descend(Session(theta, samples, CPUEngine(), Adam(), 1, 50, np.random.default_rng(0))))
     assert theta.one is one
     assert theta != Theta.random(6, 4, 3, dtype=np.float32)
+
+
+def test_samples_are_given_back_when_a_training_ends():
+    """By counting references alone: Python looks for cycles seldom, and samples can fill the memory."""
+    gc.collect()
+    gc.disable()
+    try:
+        X, y = np.random.default_rng(0).random((200, 5)), np.arange(200) % 2
+        for settings in ({}, {"patience": 2}, {"descent": "lbfgs"}, {"scoring": "accuracy", "patience": 2}):
+            before = weakref.ref(held := X.copy())
+            ThetaNetClassifier(hidden=3, epochs=2, random_state=0, **settings).fit(held, y)
+            del held
+            assert before() is None, settings
+    finally:
+        gc.enable()

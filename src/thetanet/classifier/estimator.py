@@ -388,6 +388,7 @@ class ThetaNetClassifier(
                 yield record
         finally:
             records.close()  # type: ignore[attr-defined]
+            adoption.trainer = None  # or a cycle would keep the samples until Python looks for cycles
             if trainer.started and not sys.is_finalizing():
                 self._adopt(trainer)
 

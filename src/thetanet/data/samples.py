@@ -149,15 +149,20 @@ class Samples(TrainingSamples):
         Without it, for sums over samples, in chunks of a fixed size, so that sums are rounded as those over
         samples that are read from disk.
         """
-        yield from [self] if rng is not None else self._fixed_chunks
+        if rng is not None or self._chunk_rows >= self.M:
+            yield self
+        else:
+            yield from self._fixed_chunks
+
+    @cached_property
+    def _chunk_rows(self) -> int:
+        """Samples in a chunk of a fixed size, which depends on the kind of data alone."""
+        return chunk_rows(self.D_I, np.dtype(self.X.dtype), not isinstance(self.X, np.ndarray))
 
     @cached_property
     def _fixed_chunks(self) -> list[Samples]:
-        """The samples in chunks of a fixed size, which depends on the kind of data alone."""
-        sparse = not isinstance(self.X, np.ndarray)
-        rows = chunk_rows(self.D_I, np.dtype(self.X.dtype), sparse)
-        if rows >= self.M:
-            return [self]
+        """The samples in chunks of a fixed size."""
+        rows = self._chunk_rows
         marked = replace(self, active_inputs=find_active_inputs(self.X))
         return [marked.take(slice(low, low + rows)) for low in range(0, self.M, rows)]
 

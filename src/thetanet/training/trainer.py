@@ -220,7 +220,9 @@ class Trainer:
         chosen = f"{self.method} ({self._reason})" if self._reason else f"{self.method}"
         self.explanation = f"{chosen}; {self.engine.explain(session.theta, chunk, batch_size)}"
         # Seconds count from here, after what is compiled once on a machine.
-        session.checkpoints = CheckpointWriter(checkpoints, snapshot, fingerprint, self._callback_state)
+        # Without a reference to this trainer: a cycle would keep the samples until Python looks for cycles.
+        states = partial(_join_states, self._all_callbacks())
+        session.checkpoints = CheckpointWriter(checkpoints, snapshot, fingerprint, states)
 
     def _descend(self, session: Session, validation: TrainingSamples | None) -> Iterator[Record]:
         """Descend epoch by epoch; measure, score and show each, and keep Theta healthy."""
@@ -269,12 +271,6 @@ class Trainer:
 
     def _all_callbacks(self) -> list[Callback]:
         return [*([] if self.early_stopping is None else [self.early_stopping]), *self.callbacks]
-
-    def _callback_state(self) -> dict[str, Any]:
-        state: dict[str, Any] = {}
-        for callback in self._all_callbacks():
-            state |= callback.state()
-        return state
 
     def _remember(self, record: dict[str, Any]) -> None:
         for name, value in record.items():
@@ -432,6 +428,14 @@ class IncrementalState:
     error: float
     accuracy: float
     learning_rate: float
+
+
+def _join_states(callbacks: Sequence[Callback]) -> dict[str, Any]:
+    """Return the states of callbacks as one."""
+    state: dict[str, Any] = {}
+    for callback in callbacks:
+        state |= callback.state()
+    return state
 
 
 def fold_theta(theta: Theta, scaling: Scaling, inputs_dtype: Any) -> Theta:

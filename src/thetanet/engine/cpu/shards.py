@@ -220,26 +220,30 @@ class Shards:
         self.states = [_aligned((slots, self.blocks, self.size), theta.dtype) for _ in range(threads)]
         self.bias = np.zeros((threads, D_O), theta.dtype)
         self.bias_state = np.zeros((threads, slots, D_O), theta.dtype)
+        # Views of all that is copied, made once: whole passes copy in and out for every sum.
+        n = len(active_inputs)
+        self._inputs: Any = slice(None) if n == theta.D_I else active_inputs
+        self._vectors = [theta, *(theta.like(s) for s in state)]
+        self._pieces = [
+            (full, units, part.reshape(-1, self.W)[:, : units.stop - units.start])
+            for t, blocks in enumerate(self.units)
+            for j, units in enumerate(blocks)
+            for full, part in zip(self._vectors, [self.parts[t][j], *self.states[t][:, j]], strict=True)
+        ]
         self.scatter()
 
     def _move(self, inwards: bool) -> None:
-        vectors = [self.theta, *(self.theta.like(s) for s in self.state)]
-        for t, blocks in enumerate(self.units):
-            for j, units in enumerate(blocks):
-                width = units.stop - units.start
-                parts = [self.parts[t][j], *self.states[t][:, j]]
-                for full, part in zip(vectors, parts, strict=True):
-                    rows = part.reshape(-1, self.W)[:, :width]
-                    n = len(self.active_inputs)
-                    if inwards:
-                        rows[0] = full.b1[units]
-                        rows[1 : n + 1] = full.W1[self.active_inputs, units]
-                        rows[n + 1 :] = full.W2[units].T
-                    else:
-                        full.b1[units] = rows[0]
-                        full.W1[self.active_inputs, units] = rows[1 : n + 1]
-                        full.W2[units] = rows[n + 1 :].T
-        for s, full in enumerate(vectors):
+        n, inputs = len(self.active_inputs), self._inputs
+        for full, units, rows in self._pieces:
+            if inwards:
+                rows[0] = full.b1[units]
+                rows[1 : n + 1] = full.W1[inputs, units]
+                rows[n + 1 :] = full.W2[units].T
+            else:
+                full.b1[units] = rows[0]
+                full.W1[inputs, units] = rows[1 : n + 1]
+                full.W2[units] = rows[n + 1 :].T
+        for s, full in enumerate(self._vectors):
             biases = self.bias if s == 0 else self.bias_state[:, s - 1]
             if inwards:
                 biases[...] = full.b2
@@ -319,7 +323,6 @@ class BatchRunner:
             "samples": np.empty((2, T, batch_size * most), np.uint16),
             "values": np.empty((2, T, batch_size * most), packed.value.dtype),
             "columns_seen": np.zeros((2, n + T), np.int64),
-            "measures": np.zeros((1, T, 3)),
         }
         self.buffers = [
             kernels.Buffers(
@@ -347,7 +350,7 @@ class BatchRunner:
         def work(t: int) -> None:
             kernels.steps(
                 t, T, barrier, self.sparse, self.dense, self.targets, order, self.batch_size,
-                self.parts[t], descent, self.products, self.buffers[t]._replace(measures=measures),
+                self.parts[t], descent, self.products, self.buffers[t], measures,
             )  # fmt: skip
 
         others = [self.pool.submit(work, t) for t in range(1, T)] if self.pool is not None else []

@@ -97,7 +97,6 @@ class Buffers(NamedTuple):
     samples: Any  # common, (2, T, size): samples in the order of columns
     values: Any  # common, (2, T, size): their values
     columns_seen: Any  # common, (2, n + T): for lazy rules, columns in the mini-batch, and T counts
-    measures: Any  # common, (steps + 1, T, 3)
 
 
 @njit(**OPTIONS)
@@ -295,18 +294,18 @@ def _update_output_biases(step, d3, scale, shard, descent, gradient):
 
 
 @njit(**OPTIONS)
-def steps(t, T, barrier, sparse, dense, targets, order, B, shard, descent, products, buffers):
+def steps(t, T, barrier, sparse, dense, targets, order, B, shard, descent, products, buffers, measures):
     """Take one step for each row of the coefficients, over consecutive mini-batches of `order`.
 
-    As thread t of T, on batches of B samples. The measures of steps have one row more than there are steps,
-    which is ignored.
+    As thread t of T, on batches of B samples. `measures` (steps + 1, T, 3) has one row more than there are
+    steps, which is ignored.
     """
     count, weights = len(descent.coefficients), targets.weights
     kind, D_O = shard.blocks.dtype.type, len(shard.bias)
     is_dense = dense.X.shape[0] > 0
     split = B * D_O > 4096 and T > 1  # else every thread computes all of delta3, and nobody waits for it
     segments = (sparse.segment_starts.shape[1] - 1) // T
-    first, tile, measures = sparse.first_columns, buffers.tile, buffers.measures
+    first, tile = sparse.first_columns, buffers.tile
     seen_index = buffers.columns_seen.shape[1] - T + t  # where the number of columns seen stands
     arrivals = 0
     if is_dense and count:
